@@ -1,4 +1,4 @@
-/** The agent under test on a lab host: installed as docs/install.md says, spoken to by its command line and the broker. */
+/** The agent under test on a lab host: installed as docs/install.md describes, controlled by its command line and the broker. */
 import path from 'node:path';
 import mqtt from 'mqtt';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
@@ -6,7 +6,7 @@ import { type Infra, type LabHost, until } from './lab.ts';
 
 /** The agent's own node, on the host. */
 export const NODE = '/usr/lib/fairlead/node';
-/** Counts the agent's turns; `lab.stop` reads what came of it. */
+/** Counts the turns of the agent's event loop; `lab.stop` reads the result. */
 const TURNS_PRELOAD = '/usr/lib/fairlead/turns.mjs';
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -14,7 +14,7 @@ export interface InstallOptions {
   repoUrl: string;
   /** node-cron expression; six fields begin with seconds. */
   schedule?: string;
-  /** Commands that it follows over the broker. */
+  /** Commands that it accepts over the broker. */
   commands?: readonly string[];
   /** Further lines of agent.yaml. */
   more?: string;
@@ -42,7 +42,7 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
   await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 300_000 });
 }
 
-/** As the lab's tests run the agent: by hand, and at no time by itself. */
+/** How the lab's tests run the agent: only on request, never by itself. */
 export const agentYaml = (host: Pick<LabHost, 'name'>, options: InstallOptions): string =>
   [
     `host: ${host.name}`,
@@ -53,7 +53,7 @@ export const agentYaml = (host: Pick<LabHost, 'name'>, options: InstallOptions):
     '',
   ].join('\n');
 
-/** The command line on the host; the exit code is the caller's to judge. */
+/** The command line on the host; the caller checks the exit code. */
 export const fairlead = (host: LabHost, ...args: string[]) =>
   host.exec(['fairlead', ...args], { check: false, timeoutMs: 120_000 });
 
@@ -67,7 +67,7 @@ export async function fairleadJson<T>(host: LabHost, ...args: string[]): Promise
   }
 }
 
-/** A retained message as any client of the broker sees it, or null if none comes in this time, nor any other on this topic. */
+/** A retained message as any client of the broker sees it, or null if none arrives in this time, on this topic or any other. */
 export async function retained(infra: Infra, topic: string, waitSeconds = 10): Promise<string | null> {
   const { stdout, code } = await infra.exec(
     ['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', topic, '-C', '1', '-W', String(waitSeconds)],
@@ -76,7 +76,7 @@ export async function retained(infra: Infra, topic: string, waitSeconds = 10): P
   return code === 0 ? stdout.trimEnd() : null;
 }
 
-/** Waits for a retained status that satisfies `fits`; says the last one seen when it does not come. */
+/** Waits for a retained status that satisfies `fits`; the error has the last status. */
 export async function statusWhere(
   infra: Infra,
   host: string,
@@ -97,20 +97,20 @@ export async function statusWhere(
 }
 
 /**
- * Whether this is the word of another process of the agent than that one, after a run of its own. Until then the broker has the word
- * of the one before, and the new one says what that found.
+ * Whether this status is from another process of the agent than that one, after a run of its own. Until then the broker has the
+ * status of the previous process, and the new one repeats its findings.
  */
 export const isOfAnother =
   (instance: string) =>
   ({ agent, run }: StatusDocument): boolean =>
     agent.instance !== instance && run !== null && run.startedAt >= agent.startedAt;
 
-/** What must not change when nothing is to be done: inodes, PIDs, container ids. */
+/** Identities that must not change if nothing is to be done: inodes, PIDs, container ids. */
 export async function identities(
   host: LabHost,
   what: { files: string[]; units: string[]; containers: string[] },
 ): Promise<Record<string, string>> {
-  // One command for each sort: on a slow host it is the start of a process that takes time.
+  // One command for each kind: on a slow host the start of a process takes the time.
   const lines = async (...argv: string[]) => (await host.exec(argv)).stdout.trim().split('\n');
   const found: Record<string, string> = {};
   if (what.files.length > 0) {
@@ -135,7 +135,7 @@ export const differing = (before: Record<string, string>, after: Record<string, 
     .filter((key) => before[key] !== after[key])
     .sort();
 
-/** All that the broker keeps below `fairlead/`, topic and payload, as text. */
+/** Everything that the broker retains below `fairlead/`, topic and payload, as text. */
 export async function allRetained(infra: Infra): Promise<string> {
   const client = await mqtt.connectAsync(`mqtt://${await infra.address()}:1883`, { protocolVersion: 5 });
   try {
@@ -147,7 +147,7 @@ export async function allRetained(infra: Infra): Promise<string> {
     });
     await client.subscribeAsync(END);
     await client.subscribeAsync('fairlead/#');
-    // Said after the subscription, it comes after all that is retained.
+    // Published after the subscription, it arrives after all retained messages.
     await client.publishAsync(END, '', { qos: 1 });
     await end.promise;
     return lines.join('\n');

@@ -1,6 +1,6 @@
 /**
- * The daemon's API, asked by curl(1) on the host: without hardware help the command line, a process of Node, takes five seconds to
- * start, and curl a third of one.
+ * The daemon's API, called with curl(1) on the host: without hardware virtualization the command line, a process of Node, takes
+ * five seconds to start, and curl a third of a second.
  */
 import type { SyncLine } from '../../agent/control/protocol.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
@@ -11,16 +11,16 @@ const SOCKET = '/run/fairlead/agent.sock';
 const RUN_MS = 600_000;
 
 export interface DaemonApi {
-  /** null where the daemon does not answer. */
+  /** null if the daemon does not answer. */
   get<T>(address: string): Promise<T | null>;
   status(): Promise<StatusDocument | null>;
-  /** Asks for a run and waits until it is over. @returns null where the daemon does not answer, or went away */
+  /** Requests a run and waits until it is over. @returns null if the daemon does not answer, or disappears */
   sync(): Promise<Extract<SyncLine, { type: 'done' }> | null>;
-  /** Waits for a daemon that answers, and a status of which this is true. */
+  /** Waits for a daemon that answers with a status that satisfies the condition. */
   statusWhere(what: string, fits: (status: StatusDocument) => boolean): Promise<StatusDocument>;
 }
 
-/** The status of a daemon that answers, for whoever polls it: the command line's start costs many times as much. */
+/** The status of a daemon that answers, for polling: the start of the command line would take many times as long. */
 export async function statusOf(host: LabHost): Promise<StatusDocument> {
   const status = await apiOf(host).status();
   if (status === null) throw new Error(`the daemon of ${host.name} does not answer`);

@@ -1,4 +1,4 @@
-/** An APT repository as a release publishes it, served by nginx on a lab host, and hosts that follow it. */
+/** An APT repository as a release publishes it, served by nginx on a lab host, and hosts that use it. */
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { publishApt } from '../../packaging/release/apt.ts';
@@ -10,22 +10,22 @@ const NGINX = 'server {\n  listen 80 default_server;\n  root /srv/apt;\n}\n';
 const KEYRING = '/etc/apt/keyrings/fairlead.asc';
 
 export interface AptRepository {
-  /** Adds a package and puts the repository on the web server. */
+  /** Adds a package and publishes the repository on the web server. */
   publish(deb: string): Promise<void>;
-  /** Puts a repository with this package there that somebody signed with a key of his own. */
+  /** Publishes a repository with this package that somebody signed with their own key. */
   forge(deb: string): Promise<void>;
-  /** Puts the repository there as it was published last. */
+  /** Publishes the repository again as it was last. */
   restore(): Promise<void>;
 }
 
 export interface AptRepositoryOptions {
   /** The web server: a host of the test's own. */
   on: LabHost;
-  /** On this machine, empty. */
+  /** An empty directory on this machine. */
   dir: string;
 }
 
-/** Makes a key and starts the web server. */
+/** Creates a key and starts the web server. */
 export async function startAptRepository({ on, dir }: AptRepositoryOptions): Promise<AptRepository> {
   const at = (name: string) => path.join(dir, name);
   writeTrialKey({ file: at('key.asc') });
@@ -59,7 +59,7 @@ export async function startAptRepository({ on, dir }: AptRepositoryOptions): Pro
   };
 }
 
-/** Has a host follow the repository alone, as docs/install.md says. */
+/** Configures a host to use only this repository, as docs/install.md describes. */
 export async function followRepository(host: LabHost, url: string): Promise<void> {
   await host.sh(`rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
     install -d -m 755 /etc/apt/keyrings
@@ -70,11 +70,11 @@ export async function followRepository(host: LabHost, url: string): Promise<void
   );
 }
 
-/** `apt-get update`, which by itself calls it a success where it goes on with the indexes that it has. @returns the exit code */
+/** `apt-get update`, which by default succeeds if it continues with the existing indexes. @returns the exit code */
 export const updateIndexes = async (host: LabHost): Promise<number> =>
   (await host.exec(['apt-get', '-o', 'APT::Update::Error-Mode=any', 'update'], { check: false })).code;
 
-/** Version that `apt install fairlead` would bring. */
+/** The version that `apt install fairlead` would install. */
 export async function candidateOn(host: LabHost): Promise<string> {
   const { stdout } = await host.exec(['apt-cache', 'policy', 'fairlead']);
   return /Candidate: (\S+)/.exec(stdout)?.[1] ?? '';

@@ -1,4 +1,7 @@
-/** A real broker (mosquitto, MQTT 5): what only its reason codes tell, and who may say what by examples/brokers/mosquitto/acl. */
+/**
+ * A real broker (mosquitto, MQTT 5): behaviour that depends on its reason codes, and the access rules of
+ * examples/brokers/mosquitto/acl.
+ */
 import { createHmac } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -63,13 +66,13 @@ const retained = async (leaf: string) =>
     })
   ).stdout.trim();
 
-test('of two agents under one name the first steps aside and says why; it comes back when the other one is gone', async () => {
+test('of two agents under one name the first yields and reports why; it returns when the second one is gone', async () => {
   const first = agent('first');
   await until('the first one', 60_000, async () => (await retained('status')).includes('first'));
   const second = agent('second');
   await until('the take-over', 60_000, async () => first.problems()[0]?.reason === 'NameTaken');
   await until('the second one', 60_000, async () => (await retained('status')).includes('second'));
-  // Longer than it takes the first one to look several times.
+  // Longer than the first one takes to probe several times.
   const { stdout } = await lab.infra.exec(
     ['mosquitto_sub', '-V', 'mqttv5', '-t', 'p/f/hosts/twin/presence', '-W', '6'],
     {
@@ -89,7 +92,7 @@ test('of two agents under one name the first steps aside and says why; it comes 
   await first.stop();
 });
 
-test('a command reaches the host that follows commands, and not the one that follows none', async () => {
+test('a command reaches the host that accepts commands, and not the one that accepts none', async () => {
   const effects: string[] = [];
   const channels = ['on', 'off'].map((host) => {
     const common = { fleet: 'f', host, clock: systemClock, log: silentLog };
@@ -119,7 +122,7 @@ test('a command reaches the host that follows commands, and not the one that fol
   };
   // A subscription takes a moment.
   await until('an answer', 60_000, async () => (await ask(`${Date.now()}`, ['on'], 1_500))[0]?.[1] === 'done');
-  // So long is waited for the silent one, and so long may the other one take.
+  // Time limit for the silent host, and for the other one.
   expect(await ask('now', ['on', 'off'], 5_000)).toEqual([
     ['on', 'done'],
     ['off', 'silent'],
@@ -128,11 +131,11 @@ test('a command reaches the host that follows commands, and not the one that fol
   expect(effects.filter((effect) => effect.startsWith('off'))).toEqual([]);
 });
 
-test('of two relays one works; when it is killed the other one tells what it could not, and hosts hear of a push', async () => {
+test('of two relays one works; when it is killed the other one reports what is pending, and hosts receive a push notice', async () => {
   const relays = createRelays();
   onTestFinished(relays.stop);
   const [chat, forge] = [await relays.farEnd(), await relays.farEnd()];
-  // The chat takes nothing as long as the first one lives.
+  // The chat accepts nothing as long as the first one lives.
   chat.status = 503;
   const settings = (name: string) => ({
     ...{ fleet: 'f', mqtt: { url, prefix: 'relays' }, notify: [{ format: 'json', url: `${chat.url}/${name}` }] },
@@ -183,8 +186,8 @@ test('of two relays one works; when it is killed the other one tells what it cou
 const messagesOf = (body: unknown) =>
   (body as { messages: { id: string; occasion: string; hosts: string[] }[] }).messages;
 
-test('a fleet that is larger than the broker’s queue is read whole', async () => {
-  // A stock mosquitto keeps a thousand messages for a client and drops the others.
+test('a fleet that is larger than the broker’s queue is read completely', async () => {
+  // A stock mosquitto queues a thousand messages for a client and drops the others.
   const hosts = Array.from({ length: 2_000 }, (_, i) => `edge-${i}`);
   await populate(url, 'large', hosts);
   const { rows, way } = await readFleet({ broker: { url }, prefix: 'large', fleet: 'f' });
@@ -193,13 +196,13 @@ test('a fleet that is larger than the broker’s queue is read whole', async () 
   expect(rows.map(({ host }) => host)).toEqual(hosts.sort());
 });
 
-test('neither a huge retained notice nor a name that is taken once and left silences a host', async () => {
+test('neither a huge retained notice nor an impostor that takes the name once silences a host', async () => {
   const notice = 'mosquitto_pub -V mqttv5 -q 1 -r -t p/f/refs/main';
   await lab.infra.sh(`head -c 20000000 /dev/zero | tr '\\0' x > /tmp/huge && ${notice} -f /tmp/huge`);
   const victim = agent('victim');
   await until('the host', 60_000, async () => (await retained('status')).includes('victim'));
   expect(victim.problems()).toEqual([]);
-  // A client id is all that it takes where the broker does not bind it to a login.
+  // A client id is enough if the broker does not bind it to a login.
   await lab.infra.sh(
     'mosquitto_pub -V mqttv5 -i fairlead-f-twin -q 1 -r -t p/f/hosts/twin/presence -m online && mosquitto_pub -V mqttv5 -q 1 -r -t p/f/hosts/twin/status -m lie',
   );
@@ -209,11 +212,11 @@ test('neither a huge retained notice nor a name that is taken once and left sile
   await victim.stop();
 });
 
-/** A third broker, which goes by the sample of docs/reporting.md. */
+/** A third broker, with the sample configuration of docs/reporting.md. */
 const SAMPLE_PORT = 1886;
 const ACL = path.join(import.meta.dirname, '../../examples/brokers/mosquitto/acl');
 
-describe('a broker with the sample of an ACL', () => {
+describe('a broker with the sample ACL', () => {
   let sample: AclBroker;
   beforeAll(async () => {
     await lab.infra.sh('cat > /tmp/sample.acl', { input: readFileSync(ACL, 'utf8') });
@@ -232,12 +235,12 @@ describe('a broker with the sample of an ACL', () => {
     );
   });
 
-  test.each(LOGINS)('lets %s say and hear what is its own, and nothing else', async (login) => {
+  test.each(LOGINS)('lets %s publish and read its own topics, and nothing else', async (login) => {
     expect((await mayPublish(sample, login)).sort()).toEqual([...MAY_SAY[login]].sort());
     expect((await mayHear(sample, login)).sort()).toEqual([...MAY_HEAR[login]].sort());
   });
 
-  test('is all that a host, and whoever looks at the fleet, needs', async () => {
+  test('permits everything that a host, and a reader of the fleet, needs', async () => {
     const passwordFile = path.join(os.tmpdir(), `fairlead-acl-${process.pid}`);
     writeFileSync(passwordFile, 'pw-edge-1\n');
     const channel = createMqttChannel({
@@ -263,7 +266,7 @@ describe('a broker with the sample of an ACL', () => {
   });
 });
 
-/** A second broker, which refuses what its list says. It reads the list again at SIGHUP (mosquitto.conf(5), acl_file). */
+/** A second broker, which refuses the topics of its list. It reads the list again at SIGHUP (mosquitto.conf(5), acl_file). */
 const GUARDED_PORT = 1884;
 async function startGuarded(): Promise<void> {
   const config = `listener ${GUARDED_PORT}\nallow_anonymous true\nacl_file /tmp/acl\npid_file /tmp/guarded.pid\n`;
@@ -285,7 +288,7 @@ async function writeList(topics: readonly string[]): Promise<string> {
   await lab.infra.sh('cat > /tmp/acl; chmod 644 /tmp/acl', { input: list });
   return own;
 }
-/** Resolves when the broker goes by the new list. */
+/** Resolves when the broker uses the new list. */
 async function deny(topics: readonly string[]): Promise<void> {
   const own = await writeList(topics);
   await lab.infra.sh('pkill -HUP -F /tmp/guarded.pid');

@@ -32,8 +32,9 @@ export const VERSIONS: Readonly<Record<Build, string>> = {
   light: NOW,
 };
 /**
- * `now` is this commit. `newer` has a further form of the database. `broken` and `mute` have one more: the agent of the first does
- * not start, that of the second says nothing. `light` is this commit without Node's 100 MB, for tools that read all of a package.
+ * `now` is this commit. `newer` has one more format of the database. `broken` and `mute` have another one: the agent of the first
+ * does not start, that of the second publishes nothing. `light` is this commit without Node's 100 MB, for tools that read a
+ * complete package.
  */
 const SOURCES: Readonly<Record<Build, Readonly<Record<string, string>>>> = {
   now: {},
@@ -49,7 +50,10 @@ const runtime = (node = path.join(ROOT, 'node_modules/node/bin/node')): Runtime 
   component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
 });
 
-/** @returns path of the package for x64, `light` as a release compresses it and the others little; whoever asks first builds it, and the others wait */
+/**
+ * @returns path of the package for x64, `light` compressed as a release and the others little; the first caller builds it, and
+ * the others wait
+ */
 export async function builtPackage(build: Build, format: Format = 'deb'): Promise<string> {
   const dir = path.join(inject('builtPackages'), `${build}-${format}`);
   await withLock(`${dir}.lock`, async () => {

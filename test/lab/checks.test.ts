@@ -1,4 +1,4 @@
-/** Checks are watched by the daemon between runs. The schedule is once a year: only the watch can tell. */
+/** The daemon runs checks between runs. The schedule is once a year, so only the watcher can notice a turn. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairleadJson, installAgent, isOfAnother, statusWhere } from './agent.ts';
@@ -10,7 +10,7 @@ let host: LabHost;
 let repo: FleetRepo;
 let heard: EventsHeard;
 
-/** As many slow ones as are probed side by side: they must not keep the others from being watched. */
+/** As many slow checks as run in parallel: they must not delay the others. */
 const SLOW = 4;
 const manifest = (path: string) => `checks:
   web: {http: "http://127.0.0.1:8088/${path}", expect: 200, within: 2s, every: 1s}
@@ -34,18 +34,18 @@ afterAll(async () => lab?.stop());
 
 const status = () => fairleadJson<StatusDocument>(host, 'status');
 const failing = (s: StatusDocument) => s.problems.map((p) => p.id).sort();
-/** What was told of turns of checks, e.g. `check:web degraded`. */
+/** The reported turns of checks, e.g. `check:web degraded`. */
 async function turns(): Promise<string[]> {
   const told = (await heard.all()).filter((e) => e.type === 'drift' && e.data.health);
   return told.map((e) => `${e.data.resource} ${e.data.health}`);
 }
-/** Waits until status, as the broker has it, names exactly these as failing. */
+/** Waits until the status at the broker names exactly these as failing. */
 const seen = (...ids: string[]) =>
   statusWhere(lab.infra, 'edge-1', ids.length > 0 ? `failing: ${ids.join(', ')}` : 'well', isAs(ids));
 const isAs = (ids: string[]) => (s: StatusDocument) =>
   JSON.stringify(failing(s)) === JSON.stringify(ids) && s.health === (ids.length > 0 ? 'degraded' : 'healthy');
 
-test('a server that stops is seen, told once, and rolls nothing back; so is its return', async () => {
+test('a server that stops is noticed, reported once, and rolls nothing back; so is its return', async () => {
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
   const before = await status();
   for (const round of [1, 2]) {
@@ -68,7 +68,7 @@ test('a server that stops is seen, told once, and rolls nothing back; so is its 
   expect(failing(await status())).toEqual([]);
 });
 
-test('a program that fails is seen as well, and what was told is not told again by a restarted agent', async () => {
+test('a program that fails is noticed as well, and a restarted agent does not report it again', async () => {
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
   const told = (await turns()).length;
   await host.exec(['rm', '/srv/good']);
@@ -90,7 +90,7 @@ test('a program that fails is seen as well, and what was told is not told again 
   ]);
 });
 
-test('after a new commit the new declaration is watched, and the old one is not', async () => {
+test('after a new commit the new declaration is checked, and the old one is not', async () => {
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
   const commit = await repo.commit({ 'hosts/edge-1/a.yaml': manifest('other') }, 'Another page');
   await fairleadJson(host, 'sync');

@@ -1,4 +1,4 @@
-/** The daemon among systemd's: stopped in the midst of work, hung, told of a new agent.yaml, heard in the journal. */
+/** The daemon as a service of systemd: stopped during work, hung, reloaded with a new agent.yaml, logging to the journal. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { differing, fairlead, identities, installAgent, statusWhere } from './agent.ts';
@@ -37,7 +37,7 @@ const synced = (commit?: string) =>
   );
 const property = async (name: string, unit = 'fairlead.service') =>
   (await host.exec(['systemctl', 'show', '--value', '-p', name, unit])).stdout.trim();
-/** Stops the agent as systemd does, and answers how that went; what it manages must not have noticed. */
+/** Stops the agent as systemd does, and returns the result; managed resources must not be affected. */
 async function stopsWell(): Promise<void> {
   const before = await identities(host, watched);
   await host.exec(['systemctl', 'stop', 'fairlead.service'], { timeoutMs: 60_000 });
@@ -45,7 +45,7 @@ async function stopsWell(): Promise<void> {
   expect(differing(before, await identities(host, watched))).toEqual([]);
 }
 
-test('stopped in the midst of a pull that hangs: in time, and nothing that it manages notices', async () => {
+test('stopped during a pull that hangs: it ends in time, and no managed resource is affected', async () => {
   await lab.infra.sh('kill -STOP $(pidof docker-registry)');
   const commit = await repo.commit(
     { [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:2' }) },
@@ -61,7 +61,7 @@ test('stopped in the midst of a pull that hangs: in time, and nothing that it ma
   expect((await synced(commit)).bad).toEqual([]);
 });
 
-test('stopped in the midst of a job: the job is ended, and run again by the next start', async () => {
+test('stopped during a job: the job is ended, and run again by the next start', async () => {
   const job = 'jobs: {long: {run: [sh, -c, "echo began >> /run/long; until test -e /run/go; do sleep 0.1; done"]}}\n';
   const commit = await repo.commit({ [`${H}/job.yaml`]: job }, 'A long job');
   await fairlead(host, 'sync', '--no-wait');
@@ -79,7 +79,7 @@ test('stopped in the midst of a job: the job is ended, and run again by the next
   expect(await began()).toBe(2);
 });
 
-test('a process that stands still is ended and started again by the watchdog; what it manages runs on', async () => {
+test('a process that hangs is killed and restarted by the watchdog; managed resources keep running', async () => {
   const before = await identities(host, watched);
   const { instance } = (await synced()).agent;
   const pid = await property('MainPID');
@@ -89,15 +89,15 @@ test('a process that stands still is ended and started again by the watchdog; wh
     return now !== pid && now !== '0';
   });
   expect(await host.journal('fairlead.service')).toMatch(/Watchdog timeout/);
-  // The word of the process that stood still is what the broker has until the new one is up.
+  // The broker has the status of the hung process until the new one is up.
   const isNew = (s: StatusDocument) => s.agent.instance !== instance && s.sync === 'synced' && s.health === 'healthy';
   await statusWhere(lab.infra, 'edge-1', 'synced and healthy again', isNew);
   expect(differing(before, await identities(host, watched))).toEqual([]);
-  // And one whose loop turns is left alone: it lived through the tests before.
+  // A process whose event loop turns is left alone: it survived the tests before.
   expect((await host.journal('fairlead.service')).match(/Watchdog timeout/g)).toHaveLength(1);
 });
 
-test('systemctl reload takes a changed agent.yaml over, without another process', async () => {
+test('systemctl reload applies a changed agent.yaml, without a new process', async () => {
   const pid = await property('MainPID');
   await host.sh("printf 'labels: {site: berlin}\\n' >> /etc/fairlead/agent.yaml; systemctl reload fairlead");
   await statusWhere(lab.infra, 'edge-1', 'the label', (s) => s.labels.site === 'berlin' && s.sync === 'synced');

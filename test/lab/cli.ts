@@ -1,4 +1,4 @@
-/** `npm run lab -- up | shell HOST | down`: a lab for a person to play with. */
+/** `npm run lab -- up | shell HOST | down`: a lab for manual use. */
 import { spawnSync } from 'node:child_process';
 import { engineFlags, findEngine, LAB_DIR, stopEngine } from './engine.ts';
 import { labContainer, removeLab, startLab } from './lab.ts';
@@ -37,7 +37,7 @@ async function shell(host: string): Promise<number> {
   return spawnSync('docker', [...flags, 'exec', '-it', container, 'bash'], { stdio: 'inherit' }).status ?? 1;
 }
 
-/** Says what it did: a lab that was not up and an engine that does not run are not started in order to be stopped. */
+/** Prints what it did: a lab that is not up, or a Docker engine that does not run, is not started in order to be stopped. */
 async function down(all: boolean): Promise<void> {
   const docker = await findEngine();
   const removed = docker ? await removeLab(docker, NAME) : 0;

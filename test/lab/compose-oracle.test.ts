@@ -1,4 +1,7 @@
-/** fairlead's model of a compose file is `docker compose config`'s. The oracle is docker compose 2.40 on a Debian 13 host. */
+/**
+ * fairlead's model of a compose file equals that of `docker compose config`. The oracle is docker compose 2.40 on a Debian 13
+ * host.
+ */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pathsOf } from '../../agent/compose/spec/shape.ts';
@@ -22,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.stop());
 
-/** What is not as it should be with one case, or null. */
+/** The error of one case, or null. */
 function verdict(one: Case, answer: Answer | undefined): string | null {
   if (answer === undefined) return 'docker compose gave no answer';
   const { issues, project } = loadCase(one);
@@ -48,12 +51,12 @@ describe('compose files of our own', () => {
     answers = await askOracle(shell, cases);
   });
 
-  test('are read as docker compose reads them, and refused where it refuses', () => {
+  test('are read as docker compose reads them, and refused if it refuses them', () => {
     expect(answers.size).toBe(cases.length);
     expect(failures(cases, answers)).toEqual([]);
   });
 
-  test('have every path of the Specification that is said to be equal', () => {
+  test('use every path of the Specification that is documented as equal', () => {
     const touched = new Set(
       cases.filter((one) => !one.refused && !one.stricter && !one.looser).flatMap((one) => [...pathsIn(one)]),
     );
@@ -62,7 +65,7 @@ describe('compose files of our own', () => {
     expect(equal.map(({ path }) => path).filter((path) => !touched.has(path))).toEqual([]);
   });
 
-  test('differ as soon as any field of the model differs', () => {
+  test('make the comparison fail if any field of the model differs', () => {
     let tried = 0;
     for (const one of cases) {
       const theirs = answers.get(one.slug)?.project;

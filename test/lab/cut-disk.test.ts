@@ -1,6 +1,6 @@
 /**
- * Each place that relies on an fsync, and the power that fails right after it said that it is done. Every case is red without the
- * fsync that it is about, but for that of a new directory itself, which ext4 writes together with its name.
+ * Each place that relies on an fsync, and a power cut right after the operation returned. Every case fails without its fsync,
+ * except that of a new directory itself, which ext4 writes together with its name.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -26,14 +26,14 @@ const OLD = Buffer.from('old\n');
 const NEW = Buffer.alloc(20_000, 'new\n');
 const text = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : null);
 
-describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
+describe.skipIf(!isRoot)('data on the disk when the operation returns:', () => {
   let disk: CutDisk;
   beforeAll(async () => {
     disk = await createCutDisk();
   });
   afterAll(async () => disk?.remove());
 
-  /** A directory of its own, with what lay there before, all of it durable. */
+  /** A directory of its own, with existing content, all of it durable. */
   const place = async (name: string, before: Record<string, Buffer> = {}) => {
     mkdirSync(path.join(disk.dir, name));
     for (const [file, content] of Object.entries(before)) writeFileSync(path.join(disk.dir, name, file), content);
@@ -42,7 +42,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
   };
   const filesOf = (dir: string) => createFiles({ root: dir });
 
-  test('what was not synced is lost, or none of this would show anything', async () => {
+  test('data without a sync is lost, otherwise these tests would prove nothing', async () => {
     const dir = await place('control', { old: OLD });
     writeFileSync(path.join(dir, 'lost'), NEW);
     const found = await disk.cut((at) => readdirSync(path.join(at, 'control')));
@@ -93,7 +93,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     expect(await disk.cut((at) => statSync(path.join(at, 'mode/a')).mode & 0o7777)).toBe(0o600);
   });
 
-  test('that a file is gone, one, several, and all of a directory', async () => {
+  test('the removal of a file, of several, and of everything in a directory', async () => {
     const names = ['one', 'two', 'three'];
     const dir = await place('gone', Object.fromEntries(names.map((name) => [name, OLD])));
     const left = () => disk.cut((at) => readdirSync(path.join(at, 'gone')).sort());
@@ -106,7 +106,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     expect(await left()).toEqual([]);
   });
 
-  test('that a tree is gone', async () => {
+  test('the removal of a tree', async () => {
     const dir = await place('tree');
     mkdirSync(path.join(dir, 'a/b'), { recursive: true });
     await disk.settle();
@@ -138,7 +138,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     expect(await disk.cut((at) => openRecords(path.join(at, 'records')).get('where'))).toBe('second');
   });
 
-  test("the host's keys, which cannot be made again", async () => {
+  test("the host's keys, which cannot be created again", async () => {
     const dir = await place('keys');
     const hashed = loadKeyedHash(dir)(NEW);
     expect(await disk.cut((at) => loadKeyedHash(path.join(at, 'keys'))(NEW))).toBe(hashed);
@@ -146,7 +146,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     expect(await disk.cut(async (at) => (await loadIdentity(path.join(at, 'keys'))).recipient())).toBe(recipient);
   });
 
-  test('what containers can write', async () => {
+  test('the paths that containers can write', async () => {
     const dir = await place('exposed');
     const exposures = (root: string) => createExposures({ root, always: [], file: '/record', isRemote: () => false });
     exposures(dir).add(['/data']);
@@ -159,7 +159,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     origin: { file: 'x.yaml', line: 1, layer: 'hosts/a' },
   });
 
-  test('the form of the database before an upgrade, and the number of the new one', async () => {
+  test('the previous format of the database before an upgrade, and the number of the new one', async () => {
     const dir = await place('forms');
     const former = new Database(path.join(dir, 'history.db'));
     for (const sql of MIGRATIONS.slice(0, -1)) former.exec(sql);
@@ -177,7 +177,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     expect(found).toEqual({ form: MIGRATIONS.length - 1, noted: `${MIGRATIONS.length}\n` });
   });
 
-  test('an intent, and an event that is told', async () => {
+  test('an intent, and an event that was reported', async () => {
     const dir = await place('store');
     const store = openIn(dir);
     await disk.settle();
@@ -195,7 +195,7 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
     store.close();
   });
 
-  test('the copy of the inventory, from which a lost database is known again', async () => {
+  test('the copy of the inventory, from which a lost database is restored', async () => {
     const dir = await place('copied');
     const store = openIn(dir);
     store.inventory.intend([row('file:/a')], []);

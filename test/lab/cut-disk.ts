@@ -1,7 +1,7 @@
 /**
- * A small disk of this machine that can be looked at as a power cut would leave it: an image with ext4, mounted by way of a loop
- * device. What was not synced lies in the mount's cache, and the image does not have it. So a cut takes a copy of a file, where the
- * virtual machine takes a minute (`vm/`).
+ * A small disk of this machine whose content after a power cut can be read: an image with ext4, mounted through a loop device.
+ * Data without a sync is in the cache of the mount, and not in the image. So a cut is a copy of a file, while the virtual machine
+ * needs a minute (`vm/`).
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,27 +9,27 @@ import { unmountBelow } from './engine.ts';
 import { run } from './run.ts';
 
 const BYTES = 48 * 1024 * 1024;
-/** In memory: only what the kernel gives to the disk matters, not how it gets there. */
+/** In memory: only the content that the kernel writes to the disk matters, not the way. */
 const CUT_PLACE = '/dev/shm';
 /**
- * The journal is written when it is asked for and else after ten minutes. Without `noauto_da_alloc` ext4 would write the content of a
- * file that is renamed over another one by itself.
+ * The journal is written on a sync and otherwise after ten minutes. Without `noauto_da_alloc` ext4 would by itself write the
+ * content of a file that is renamed over another one.
  */
 export const CUT_OPTIONS = 'noauto_da_alloc,commit=600';
 
 export interface CutDisk {
-  /** Where it is mounted. */
+  /** The mount point. */
   readonly dir: string;
-  /** All that was written so far survives. */
+  /** Everything that was written so far survives. */
   settle(): Promise<void>;
-  /** Loses power now: `look` sees what is on the disk, the journal replayed. The disk itself goes on. */
+  /** A power cut at this moment: `look` sees the content of the disk, with the journal replayed. The disk itself stays in use. */
   cut<T>(look: (dir: string) => T | Promise<T>): Promise<T>;
   remove(): Promise<void>;
 }
 
 const NAME = /^fairlead-cut-(\d+)-/;
 
-/** @returns a directory for disks, named after this process. Those of processes that were killed are unmounted and removed */
+/** @returns a directory for disks, named after this process. Those of killed processes are unmounted and removed */
 export async function cutPlace(): Promise<string> {
   for (const name of readdirSync(CUT_PLACE)) {
     const [, pid] = NAME.exec(name) ?? [];
@@ -38,7 +38,7 @@ export async function cutPlace(): Promise<string> {
   return mkdtempSync(path.join(CUT_PLACE, `fairlead-cut-${process.pid}-`));
 }
 
-/** What is still open in a disk, as after a test that failed, keeps it from nobody. */
+/** Files that are still open on a disk, as after a failed test, do not prevent its removal. */
 export async function removePlace(place: string): Promise<void> {
   await unmountBelow(place);
   rmSync(place, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 /**
- * The data of a lab host's Docker engine on a small disk of its own, so that it loses power as well: what it unpacked and nobody
- * synced is lost. To be used while no container runs.
+ * The data of a lab host's Docker engine on a small disk of its own, so that it loses power as well: unpacked files without a
+ * sync are lost. To be used while no container runs.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 export interface CutEngine {
   /** Begins with an empty disk. */
   begin(): Promise<void>;
-  /** Engine and disk lose power now, and the engine is started again, as by another boot. */
+  /** Docker engine and disk lose power now, and the engine is started again, as by a boot. */
   cut(): Promise<void>;
   /** Paths of all programs of all layers, as the disk has them now, with their sizes in bytes. */
   programs(): Promise<Record<string, number>>;

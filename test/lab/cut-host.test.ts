@@ -1,7 +1,7 @@
 /**
- * The agent loses power right after it said that something is done, at the moment that a change shows, and at random moments of its
- * work, many times: nothing is half written, nothing that was told is taken back, and it comes to what is declared.
- * `FAIRLEAD_CUTS` of them (`npm run soak -- cuts`: 200); `FAIRLEAD_SEED` plays them again.
+ * The agent loses power right after it reported a result, at the moment that a change becomes visible, and at random moments of
+ * its work, many times: nothing is half written, nothing that was reported is undone, and the declared state is reached.
+ * `FAIRLEAD_CUTS` is their number (`npm run soak -- cuts`: 200); `FAIRLEAD_SEED` repeats them.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { generator } from '../random.ts';
@@ -14,13 +14,13 @@ import { type Lab, type LabHost, startLab } from './lab.ts';
 const CUTS = Number(process.env.FAIRLEAD_CUTS ?? 3);
 const SEED = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
 const MINUTE = 60_000;
-/** How long a run may take, before one was seen. */
+/** Duration of a run, before one was measured. */
 const FIRST_RUN_MS = 3_000;
-/** How often the power fails again while the agent puts right what the cut before it left. */
+/** How often the power fails again while the agent repairs the effects of the previous cut. */
 const AGAIN = 0.3;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
+describe.skipIf(process.getuid?.() !== 0)('a power cut of the agent', () => {
   let lab: Lab;
   let host: LabHost;
   let disk: CutHost;
@@ -35,7 +35,7 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
     await disk.begin();
     cuts = createCuts({ host, infra: lab.infra, repo: await lab.infra.createRepo('fleet') });
     await cuts.begin();
-    // systemd would start it again before the disk is what the cut left.
+    // systemd would restart it before the disk is in its state after the cut.
     await host.write('/etc/systemd/system/fairlead.service.d/cuts.conf', '[Service]\nRestart=no\n');
     await host.sh('systemctl daemon-reload; sync -f /disk');
   }, 10 * MINUTE);
@@ -47,7 +47,7 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
 
   beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
-  test('fails right after a run was told to be done, and nothing of it is taken back', async () => {
+  test('right after a run was reported as done undoes nothing of it', async () => {
     const generation = await cuts.next();
     const done = await apiOf(host).sync();
     await disk.cut();
@@ -73,7 +73,7 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
     expect((await host.sh(`grep -cx ${generation} /srv/migrated`)).stdout.trim()).toBe('1');
   });
 
-  test('fails when a change shows, and the agent forgets neither what is its own nor what was there before', async () => {
+  test('when a change becomes visible loses neither the ownership of new resources nor the originals of old ones', async () => {
     await host.sh('echo theirs > /srv/taken; sync -f /srv');
     const generation = await cuts.next({ 'hosts/edge-1/taken.yaml': 'files: {/srv/taken: {content: "ours\\n"}}\n' });
     const sync = apiOf(host)
@@ -83,7 +83,7 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
     await disk.cut();
     await sync;
     await cuts.whole();
-    // Neither of the two is declared any more: what the agent forgot to have made would stay.
+    // Neither of the two is declared any more: a resource that the agent forgot to own would stay.
     await cuts.next();
     await disk.start();
     await cuts.converged();
@@ -91,7 +91,7 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
   });
 
   test(
-    `fails at a random moment, ${CUTS} times (FAIRLEAD_SEED=${SEED})`,
+    `at a random moment leaves nothing half written, ${CUTS} times (FAIRLEAD_SEED=${SEED})`,
     async () => {
       const api = apiOf(host);
       const random = generator(SEED);
@@ -121,10 +121,10 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
     CUTS * 5 * MINUTE,
   );
 
-  test('fails while an image that came is brought onto the disk, and no container is made of empty files', async () => {
+  test('while a pulled image is being synced causes no container with empty files', async () => {
     await host.exec(['systemctl', 'stop', 'fairlead.service']);
     await engine.begin();
-    // What is to be synced waits before it, and then after it, until the test goes on.
+    // Work before the sync waits, and work after it, until the test continues.
     const wait = (at: string) => `{ touch /run/${at}; until [ -e /run/go-${at} ]; do sleep 0.1; done; }`;
     const ofEngine = `${wait('before')}; /usr/bin/sync "$@"; code=$?; ${wait('after')}; exit $code`;
     const program = `#!/bin/sh\ncase "$*" in */var/lib/docker*) ${ofEngine};; esac\nexec /usr/bin/sync "$@"\n`;

@@ -1,6 +1,7 @@
 /**
- * A lab host on which the agent loses power: its state and the files that it manages lie on a small disk, and a cut goes on with what
- * that disk had at the moment. The engine and systemd lose nothing, so afterwards they may know more than the agent does.
+ * A lab host on which the agent loses power: its state and its managed files are on a small disk, and after a cut the host
+ * continues with the content of that disk at that moment. The Docker engine and systemd lose nothing, so afterwards they may know
+ * more than the agent does.
  */
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,18 +15,18 @@ const SECTORS_WRITTEN = 6;
 const KEPT = ['/var/lib/fairlead', '/srv', '/etc/systemd/system'];
 
 export interface CutHost {
-  /** Mounts the disk below what is kept. To be called before the agent is installed. */
+  /** Mounts the disk below the durable directories. To be called before the agent is installed. */
   begin(): Promise<void>;
-  /** The agent is gone at once, and with it all that was not synced. Nothing is started again. */
+  /** The agent ends at once, and everything without a sync is lost. Nothing is started again. */
   cut(): Promise<void>;
   /** Starts the agent. */
   start(): Promise<void>;
-  /** Bytes that reach the disk while `act` works; what was not synced before and after it is, so that none is missed. */
+  /** Bytes that reach the disk while `act` runs; unsynced data is synced before and after, so that none is missed. */
   written(act: () => Promise<unknown>): Promise<number>;
   remove(): Promise<void>;
 }
 
-/** @param options of the mount; those of a cut where they are left out */
+/** @param options of the mount; by default those of a cut */
 export function createCutHost(host: LabHost, options = CUT_OPTIONS): CutHost {
   let work = '';
   let image = '';
@@ -49,9 +50,9 @@ sync -f /disk`);
     await host.sh(`umount -l ${KEPT.join(' ')} /disk`);
     await run(['losetup', '--detach', device]);
   };
-  /** Requests that the kernel made of the disk so far (Documentation/block/stat.rst). */
+  /** Requests of the kernel to the disk so far (Documentation/block/stat.rst). */
   const requests = () => readFileSync(`/sys/block/${path.basename(device)}/stat`, 'utf8');
-  /** The agent's processes, by their numbers on this machine. */
+  /** Process ids of the agent on this machine. */
   const agents = async () => {
     const ns = readlinkSync(`/proc/${await host.pid()}/ns/pid`);
     return readdirSync('/proc').filter((pid) => {
@@ -80,7 +81,7 @@ sync -f /disk`);
       const before = image;
       image = path.join(work, `disk-${++cuts}`);
       await host.freeze();
-      // Nothing writes any more but the kernel, now and then: then the copy is of no moment.
+      // Only the kernel still writes, now and then: then the moment of the copy does not matter.
       await until('the disk to be still', 60_000, async () => {
         const made = requests();
         await run(['cp', '--sparse=always', before, image]);
@@ -91,7 +92,7 @@ sync -f /disk`);
       };
       await kill();
       await host.thaw();
-      // One that systemd was about to start begins only now, on the disk that goes.
+      // An agent that systemd was about to start begins only now, on the disk that is removed.
       await until('the agent to be gone', 60_000, async () => {
         await kill();
         const { stdout } = await host.sh(

@@ -1,4 +1,4 @@
-/** What a power cut left of the agent's own files, read on this machine: nothing of it may be half written. */
+/** The agent's own files after a power cut, read on this machine: none may be half written. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,10 +7,13 @@ import { createSnapshots } from '../../agent/store/snapshots.ts';
 import type { LabHost } from './host.ts';
 import { run } from './run.ts';
 
-/** Written to be durable. What was fetched is no part of it: objects that are torn do not hash to their names, and are fetched again. */
+/**
+ * Files that are written durably. Fetched objects are not included: the hash of a torn object differs from its name, so it is
+ * fetched again.
+ */
 const DURABLE = '*.key *.json history.db history.db-wal accepted originals';
 
-/** @returns what is wrong, a line each. Nothing is started on the host, and nothing there is changed. */
+/** @returns the errors, one a line. Nothing is started or changed on the host. */
 export async function stateWrong(host: LabHost): Promise<string[]> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-state-'));
   try {

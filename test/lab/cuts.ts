@@ -1,4 +1,4 @@
-/** Power cuts of a host at work, and what must be true after each: what the host has, what the agent and the broker know. */
+/** Power cuts of a host at work, and the invariants after each: the state of the host, of the agent and of the broker. */
 import type { PlanDocument } from '../../agent/control/protocol.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { installAgent, retained } from './agent.ts';
@@ -10,19 +10,19 @@ import type { FleetRepo, Infra } from './infra.ts';
 import { until } from './run.ts';
 
 const WELL_MS = 600_000;
-/** How long a run is waited for before another one is asked for. */
+/** How long to wait for a run before another one is requested. */
 const AGAIN_MS = 120_000;
 const STILL_MS = 60_000;
 const LINES = 400;
 
-/** All lines of a file say of which generation they are: one that is half written shows. */
+/** Each line of a file names its generation, so a half-written file can be detected. */
 const textOf = (generation: number) => `generation ${generation}\n`.repeat(LINES);
 const unitOf = (generation: number) =>
   `[Unit]\nDescription=Of generation ${generation}\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=GENERATION=${generation}\n[Install]\nWantedBy=multi-user.target\n`;
 const indent = (text: string) => text.replace(/^/gm, '      ').trimEnd();
 
 const imageOf = (generation: number) => `infra:5000/app:${(generation % 3) + 1}`;
-/** What takes most of the time on a machine without hardware help. */
+/** The resources that take most of the time on a machine without hardware virtualization. */
 const heavyOf = (host: string, generation: number): Record<string, string> => ({
   [`hosts/${host}/jobs.yaml`]: `jobs:
   migrate:
@@ -57,7 +57,7 @@ ${indent(unitOf(generation))}
   [`hosts/${host}/tree/b/c`]: textOf(generation),
 });
 
-/** Line by line: what the disk has, for the checks below. Nothing of it asks the agent. */
+/** Content of the disk, line by line, for the checks below. Nothing of it involves the agent. */
 const LOOK = `
 whole() { [ -e "$1" ] || { echo "$1 missing"; return; }; echo "$1 $(sort "$1" | uniq -c | sed 's/^ *//' | tr '\\n' ';')"; }
 find /srv/app -type f 2>/dev/null | sort | while read -r f; do whole "$f"; done
@@ -69,17 +69,19 @@ docker ps -a --format '{{.Names}} {{.State}} {{.Image}}'
 docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; tail -n 1 /srv/migrated`;
 
 export interface Cuts {
-  /** The generation that was committed last. */
+  /** The generation of the last commit. */
   readonly generation: number;
-  /** Installs the agent and waits until the first generation is in place. */
+  /** Installs the agent and waits until the first generation is applied. */
   begin(): Promise<void>;
-  /** Commits the next generation, and further files with it, without waiting for anything. */
+  /** Commits the next generation, and further files with it, and returns at once. */
   next(more?: Record<string, string>): Promise<number>;
-  /** Waits until all is in place, and checks it against the host, the agent's plan and the broker. Throws with all that is wrong. */
+  /**
+   * Waits until everything is applied, and compares it with the host, the agent's plan and the broker. Throws with all errors.
+   */
   converged(): Promise<void>;
-  /** After a cut and before anything was started: nothing is half written. Throws with all that is wrong. */
+  /** After a cut and before anything was started: nothing is half written. Throws with all errors. */
   whole(): Promise<void>;
-  /** Whether the agent has said that the newest generation is in place. */
+  /** Whether the agent has reported that the newest generation is applied. */
   isDone(): Promise<boolean>;
 }
 
@@ -87,7 +89,7 @@ export interface CutsOptions {
   host: LabHost;
   infra: Infra;
   repo: FleetRepo;
-  /** Files and a unit alone, without a job and a stack: nothing needs the engine. */
+  /** Only files and a unit, without a job and a stack: nothing needs the Docker engine. */
   isLight?: boolean;
 }
 
@@ -96,7 +98,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
   let generation = 0;
   let commit = '';
   let heard: EventsHeard | null = null;
-  /** What the agent said last, as the broker has it: that costs the host nothing. */
+  /** The agent's last status, from the broker: reading it costs the host nothing. */
   const saidLast = async (): Promise<StatusDocument | null> => {
     const text = await retained(infra, `fairlead/default/hosts/${host.name}/status`, 2);
     return text === null ? null : (JSON.parse(text) as StatusDocument);
@@ -117,21 +119,21 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
   async function whole(): Promise<void> {
     const wrong = (await look()).filter((line) => {
       if (line.startsWith('/srv/app/')) return !new RegExp(`^\\S+ ${LINES} generation \\d+;$`).test(line);
-      // Absent, or to its end.
+      // Absent, or completed.
       return line.startsWith('unit ') && !/^unit {2}$|^unit GENERATION=\d+ WantedBy=multi-user\.target$/.test(line);
     });
     fail('after the cut', [...wrong, ...(await stateWrong(host))]);
   }
 
   async function converged(): Promise<void> {
-    // What one process of the agent says of the run of another one is no proof.
+    // A status of one process of the agent about the run of another one is no proof.
     const hasRun = ({ run, agent }: StatusDocument) => run !== null && run.startedAt >= agent.startedAt;
     const isWell = (s: StatusDocument) =>
       hasRun(s) && s.sync === 'synced' && s.health === 'healthy' && s.applied?.commit === commit;
     let last: StatusDocument | null = null;
     try {
       const found = await api.status();
-      // An agent that starts runs by itself, and who asks meanwhile has it run once more.
+      // A starting agent makes a run by itself, and a request meanwhile causes another one.
       let askedAt = found !== null && hasRun(found) ? 0 : Date.now();
       await until(`generation ${generation} to be in place`, WELL_MS, async () => {
         last = await saidLast();
@@ -162,7 +164,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
     const further = async () => (await host.sh(script, { check: false, timeoutMs: WELL_MS })).stdout.trim();
     const heavy = [`shop-web-1 running ${imageOf(generation)}`, `GENERATION=${generation}`, String(generation)];
     const real = ['ActiveState=active', `Environment=GENERATION=${generation}`, ...(isLight ? [] : heavy)].join('\n');
-    // What was replaced goes when its successor is well, which may be a moment after that was told.
+    // A replaced container is removed when its successor is well, which may be a moment after the report.
     let there = '';
     const isReal = async () => {
       there = await further();

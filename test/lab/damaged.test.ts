@@ -1,4 +1,4 @@
-/** The database damaged in every way a disk knows: set aside and said, and nothing that is managed notices. Issue point 5. */
+/** The database is damaged in every way that a disk can: it is set aside and reported, and no managed resource is affected. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument, ResourcesDocument } from '../../agent/control/protocol.ts';
 import { differing, fairleadJson, identities, installAgent, NODE, statusWhere } from './agent.ts';
@@ -20,7 +20,7 @@ const resources = async () =>
   (await fairleadJson<{ resources: ResourcesDocument['resources'] }>(host, 'resources')).resources;
 const systemctl = (...argv: string[]) => host.exec(['systemctl', ...argv], { timeoutMs: 60_000 });
 const listed = async (dir: string) => (await host.exec(['ls', dir])).stdout.trim().split('\n');
-/** Node's own `fs`, `file` and its `size` are at hand. */
+/** Node's own `fs`, `file` and its `size` are available. */
 const damage = (script: string, file = DB) =>
   host.exec([NODE, '-e', `const fs=require('fs'),file='${file}',{size}=fs.statSync(file);${script}`]);
 /** Writes `length` bytes of garbage at `at`. */
@@ -39,12 +39,12 @@ beforeAll(async () => {
 afterAll(async () => lab?.stop());
 beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
-/** The agent, started again over what was damaged, knows all that is managed and has touched none of it. */
+/** The agent, restarted with the damaged database, knows all managed resources and has changed none. */
 async function knowsAll(): Promise<void> {
   await systemctl('start', 'fairlead.service');
   await until('a run of the new process', 150_000, async () => {
     const { agent, run, sync, health } = await statusOf(host);
-    // Where history survived, status begins with what the process before it found.
+    // If the history survived, the first status is that of the previous process.
     return run !== null && run.startedAt >= agent.startedAt && sync === 'synced' && health === 'healthy';
   });
   const now = await resources();
@@ -79,7 +79,7 @@ test.each([
   expect(await journalSays(`${STATE}/${fresh[0]}`)).toBeGreaterThan(0);
 });
 
-test('the log on its side is damaged, after a kill: what was written last is lost, and no ownership', async () => {
+test('a damaged write-ahead log after a kill loses the last writes, and no ownership', async () => {
   const repairs = async () =>
     (await apiOf(host).get<HistoryDocument>('history?resource=file%3A%2Fetc%2Fapp%2Fapp.conf&limit=50'))?.runs.length ??
     0;
@@ -93,7 +93,7 @@ test('the log on its side is damaged, after a kill: what was written last is los
   await knowsAll();
 });
 
-test('damaged while it runs: repairs go on, and it is begun anew at the next start at the latest', async () => {
+test('damaged while the agent runs: repairs continue, and the database is created again at the next start at the latest', async () => {
   await damage(`${GARBAGE}spoil(0,size)`);
   await host.sh('echo tampered > /etc/app/motd');
   await until(
@@ -108,7 +108,7 @@ test('damaged while it runs: repairs go on, and it is begun anew at the next sta
   expect((await aside()).length).toBeGreaterThanOrEqual(had.length);
 });
 
-test('what is declared no more is still removed, since it is still known whose it is', async () => {
+test('a resource that is no longer declared is still removed, because its ownership is still known', async () => {
   const commit = await repo.commit(
     { 'hosts/edge-1/system.yaml': systemYaml().replace('  /etc/app/motd: {source: files/motd}\n', '') },
     'No motd any more',
@@ -118,7 +118,7 @@ test('what is declared no more is still removed, since it is still known whose i
   expect(await listed('/etc/app')).toEqual(['app.conf']);
 });
 
-test('the inventory beside it is lost as well: all is recognised, and adopted again', async () => {
+test('if the inventory beside it is lost as well, everything is recognized, and adopted again', async () => {
   await systemctl('stop', 'fairlead.service');
   await damage(`${GARBAGE}spoil(0,4096)`);
   await damage('fs.writeFileSync(file,"[{")', `${STATE}/inventory.json`);

@@ -1,4 +1,7 @@
-/** Drift is heard of and repaired at once, each once, and said. The schedule is once a year: only events can tell. */
+/**
+ * Drift is noticed by events, repaired at once, once each, and reported. The schedule is once a year, so only events can trigger
+ * a repair.
+ */
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument, RunDocument } from '../../agent/control/protocol.ts';
 import type { ActionDocument } from '../../manifests-schema/documents.ts';
@@ -53,7 +56,7 @@ volumes:
 `;
 const FILES = { 'hosts/edge-1/system.yaml': MANIFEST, 'hosts/edge-1/shop/compose.yaml': COMPOSE };
 
-/** More events than the kernel keeps for a reader that does not read, in a directory that is watched. */
+/** More events than the kernel queues for a reader that does not read, in a directory that is watched. */
 const FLOOD = `const fs = require('fs');
 const most = Number(fs.readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8'));
 for (const n of ['x', 'y']) fs.writeFileSync('/srv/drift/' + n, '');
@@ -75,7 +78,7 @@ afterAll(async () => lab?.stop());
 const withJournal = () => onTestFailed(async () => console.error(await host.journal('fairlead.service')));
 const out = async (...argv: string[]) => (await host.exec(argv, { check: false })).stdout.trim();
 
-/** The daemon's own answer: what the command line would print, without a process of it. */
+/** The daemon's own response: what the command line would print, without its process. */
 async function ask<T>(path: string): Promise<T> {
   return JSON.parse(
     await out('curl', '-s', '--unix-socket', '/run/fairlead/agent.sock', `http://fairlead/v1/${path}`),
@@ -87,7 +90,7 @@ interface Told {
   run: RunDocument['run'];
   action: ActionDocument;
 }
-/** What history says of a resource since a run, oldest first. */
+/** Entries of the history about a resource since a run, oldest first. */
 async function told(id: string, after: number): Promise<Told[]> {
   const runs = (await runsOf(`resource=${encodeURIComponent(id)}&limit=20`)).filter((r) => r.id > after);
   const found: Told[] = [];
@@ -98,21 +101,21 @@ async function told(id: string, after: number): Promise<Told[]> {
   return found;
 }
 const lastRun = async () => (await runsOf('limit=1'))[0]?.id ?? 0;
-/** All events that were told until now. */
+/** All events that were reported until now. */
 const events = async () => heard.upTo((await ask<StatusDocument>('status')).seq);
 
 interface Case {
   what: string;
   act: string;
   id: string;
-  /** The field that tells, in history. */
+  /** The field that history shows. */
   field: string;
-  /** On the host: prints what it must print when all is well again. */
+  /** A command on the host, and its output when everything is well again. */
   look: string;
   well: string;
 }
 
-/** Breaks something, waits until the host's own tools see it mended, then reads history. */
+/** Breaks something, waits until the host's own tools see it repaired, then reads history. */
 async function mended({ what, act, id, field, look, well }: Case, triggers = ['drift']): Promise<void> {
   withJournal();
   const is = async () => (await host.sh(look, { check: false })).stdout.trim();
@@ -130,7 +133,7 @@ async function mended({ what, act, id, field, look, well }: Case, triggers = ['d
   expect(triggers, what).toContain(first?.run.trigger);
 }
 
-/** The agent stands still meanwhile: it begins to mend 50 ms after the first of them. */
+/** The agent is stopped meanwhile: it would begin to repair 50 ms after the first of them. */
 const atOnce = (...commands: string[]) => {
   const signal = (name: string) => `systemctl kill --signal=${name} --kill-whom=main fairlead.service`;
   return [signal('STOP'), ...commands, signal('CONT')].join('; ');
@@ -173,7 +176,7 @@ describe('files', () => {
       well: 'a.conf',
     }));
 
-  test('whom a mended file notifies is restarted', async () => {
+  test('a resource that a repaired file notifies is restarted', async () => {
     withJournal();
     const pid = await out('systemctl', 'show', '-p', 'MainPID', '--value', 'told.service');
     await mended(file('a told file', 'echo tampered > /srv/drift/told', 'content', '/srv/drift/told', '644 told'));
@@ -231,7 +234,7 @@ describe('drop-ins and masks', () => {
     dropin('its drop-in edited', 'echo "Environment=X=1" >> /etc/systemd/system/dropped.service.d/10-nice.conf'),
   ])('$what', (drifted) => mended(drifted));
 
-  test('a unit that is masked though it is to run', () =>
+  test('a unit that is masked although it should run', () =>
     mended(
       state('masked', atOnce('rm /etc/systemd/system/one.service', 'systemctl mask --now one.service'), 'content'),
     ));
@@ -260,7 +263,7 @@ describe('containers, networks, volumes', () => {
   test.each([
     container('killed', 'docker kill shop-web-1', 'state'),
     container('stopped', 'docker stop -t 0 shop-web-1', 'state'),
-    // The engine kills it first, and then removes it.
+    // The Docker engine first kills it, and then removes it.
     container('removed', atOnce('docker rm -f shop-web-1'), 'container'),
     container('disconnected', 'docker network disconnect -f shop_front shop-web-1', 'networks'),
     container('renamed', 'docker rename shop-web-1 theirs', 'container_name'),
@@ -268,7 +271,7 @@ describe('containers, networks, volumes', () => {
     container('killed without a healthcheck', 'docker kill shop-plain-1', 'state', 'plain', 'running shop_default'),
   ])('$what', (drifted) => mended(drifted));
 
-  test('made anew, since its tag means another image: what it replaced goes as soon as the new one is well', async () => {
+  test('recreated because its tag names another image: the replaced container is removed as soon as the new one is well', async () => {
     withJournal();
     const before = await lastRun();
     await host.exec(['docker', 'pull', '-q', 'infra:5000/app:2']);
@@ -283,7 +286,7 @@ describe('containers, networks, volumes', () => {
       60_000,
       async () => (await all()).join() === 'shop-tagged-1 running' && (await image()) === '2',
     );
-    // What it replaced is no drift of its own. (A run that is asked for comes after the one that is under way.)
+    // The replaced container causes no drift of its own. (A run that is requested comes after the current one.)
     await out('fairlead', 'sync');
     const actions = (await told('service:shop/tagged', before)).map(({ action }) => `${action.op} ${action.result}`);
     expect(actions).toEqual(['replace done']);
@@ -310,8 +313,8 @@ describe('containers, networks, volumes', () => {
     }));
 });
 
-describe('what events cannot settle alone', () => {
-  test('each repair was one event, none was lost or doubled, and all said what was and what became of it', async () => {
+describe('drift that needs more than single events', () => {
+  test('each repair was one event, none was lost or duplicated, and all have the difference and the result', async () => {
     const all = await events();
     const seqs = all.map((e) => e.seq);
     expect(seqs).toEqual(seqs.map((_, i) => (seqs[0] ?? 0) + i));
@@ -321,7 +324,7 @@ describe('what events cannot settle alone', () => {
     for (const e of repairs) expect(e.data.why, JSON.stringify(e)).not.toHaveLength(0);
   });
 
-  test('another tool that fights for a file is told of once, and takes nothing from other repairs', async () => {
+  test('another tool that fights for a file is reported once, and does not affect other repairs', async () => {
     withJournal();
     await host.sh(
       'nohup sh -c "while :; do echo theirs > /srv/fought; sleep 0.02; done" >/dev/null 2>&1 & echo $! > /run/fight.pid',
@@ -330,7 +333,7 @@ describe('what events cannot settle alone', () => {
       (await ask<StatusDocument>('status')).problems.filter((p) => p.reason === 'Contended').map((p) => p.id);
     await until('the fight to be told', 120_000, async () => (await contended()).length > 0);
     expect(await contended()).toEqual(['file:/srv/fought']);
-    // What is not well is tried again by a full run, and that may be the one that finds it.
+    // An unwell resource is retried by a full run, and that may be the one that finds it.
     await mended(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
     const before = (await told('file:/srv/fought', 0)).length;
     expect(before).toBeLessThan(60);
@@ -339,7 +342,7 @@ describe('what events cannot settle alone', () => {
     expect((await events()).filter((e) => JSON.stringify(e).includes('"contended":true'))).toHaveLength(1);
   });
 
-  test('a crash loop is told of once, with its log, and is tried less and less often', async () => {
+  test('a crash loop is reported once, with its log, and is retried less and less often', async () => {
     withJournal();
     const before = await lastRun();
     await host.sh('rm -f /run/crash-ok; systemctl stop crashing.service');
@@ -349,12 +352,12 @@ describe('what events cannot settle alone', () => {
       (await problems()).some((p) => p.reason === 'Contended'),
     );
     expect((await told('unit:crashing.service', before)).length).toBeLessThan(20);
-    // What is not well is tried again by a full run, and that may be the one that finds it.
+    // An unwell resource is retried by a full run, and that may be the one that finds it.
     await mended(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
     await host.sh('touch /run/crash-ok');
     await until(
       'it to be well once its cause is gone',
-      // The pauses grow with the time that it took to come here, to five minutes.
+      // The pauses grow with the time that it took to get here, up to five minutes.
       330_000,
       async () =>
         (await out('systemctl', 'is-active', 'crashing.service')) === 'active' &&
@@ -362,11 +365,11 @@ describe('what events cannot settle alone', () => {
     );
   });
 
-  test('after the engine was restarted its events are heard again, and what happened meanwhile is found', async () => {
+  test('after a restart of the Docker engine its events are received again, and changes in between are found', async () => {
     withJournal();
     const before = await lastRun();
     await host.sh('systemctl stop docker.socket docker.service; systemctl start docker.service');
-    // What status says until a run has seen it is what it was before.
+    // Until a run has observed it, the status is that of before.
     for (const name of ['web', 'plain', 'tagged'])
       await until(
         `shop-${name}-1 to be started`,
@@ -381,7 +384,7 @@ describe('what events cannot settle alone', () => {
     await mended(container('killed after the restart', 'docker kill shop-web-1', 'state'));
   });
 
-  test('each time D-Bus is restarted the loss is told, and signals are heard again', async () => {
+  test('each time D-Bus is restarted the loss is logged, and signals are received again', async () => {
     withJournal();
     const said = async (what: string) => (await host.journal('fairlead.service')).split(what).length - 1;
     for (const time of [1, 2]) {
@@ -395,7 +398,7 @@ describe('what events cannot settle alone', () => {
     }
   });
 
-  test('what no event told, since the kernel’s queue was full, is looked for as soon as that is noticed', async () => {
+  test('a change without an event, because the kernel’s queue was full, is searched for as soon as the overflow is noticed', async () => {
     withJournal();
     const pid = await out('systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead.service');
     const before = await lastRun();
@@ -410,7 +413,7 @@ describe('what events cannot settle alone', () => {
     expect([found?.run.trigger, found?.action.drift]).toEqual(['drift', true]);
   });
 
-  test('with the repository away repairs go on by what was accepted', async () => {
+  test('while the repository is unreachable, repairs follow the accepted commit', async () => {
     withJournal();
     await lab.infra.exec(['systemctl', 'stop', 'nginx']);
     await mended(file('edited while git is away', 'echo tampered >> /srv/drift/a.conf', 'content'));

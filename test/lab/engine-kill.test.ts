@@ -1,6 +1,7 @@
 /**
- * kill -9 at the calls (sweep.ts: each, or a sample) that change something on the engine, before one reaches the engine and after it
- * was carried out: a proxy between the two counts the calls and kills the agent. The next run converges, and leaves no orphan.
+ * kill -9 at the calls (sweep.ts: each, or a sample) that change something on the Docker engine, before one reaches the engine
+ * and after it was carried out: a proxy between the two counts the calls and kills the agent. The next run converges, and leaves
+ * no orphan.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SAMPLED, strideOf, THOROUGH } from '../sweep.ts';
@@ -9,7 +10,7 @@ import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.t
 import { HEALTH } from './story.ts';
 
 const H = 'hosts/edge-1';
-/** argv: which call, `before` or `after`. The agent's process id is in /run/agent.pid; the call ends up in /run/killed. */
+/** argv: which call, `before` or `after`. The agent's process id is in /run/agent.pid; the call is written to /run/killed. */
 const PROXY = `const http = require('http');
 const fs = require('fs');
 const [at, side] = [Number(process.argv[2]), process.argv[3]];
@@ -50,7 +51,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.stop());
 
-/** Each version replaces one service, makes one and a network, and removes what the one before it made. */
+/** Each version replaces one service, creates one and a network, and removes those of the version before. */
 const filesOf = (version: number) => ({
   [`${H}/shop/compose.yaml`]: `services:
   web:
@@ -69,7 +70,7 @@ networks:
 `,
 });
 
-/** What is there, read without fairlead. */
+/** The state of the host, read without fairlead. */
 async function reality(): Promise<string[]> {
   const { stdout } = await host.sh(
     `docker ps -a --format '{{.Names}} {{.State}}'; docker network ls --format 'network {{.Name}}' | grep -v -E ' (bridge|host|none)$'
@@ -84,7 +85,7 @@ const expected = (version: number) =>
     ...['web', `only${version}`].map((name) => `shop-${name}-1 running`),
   ].sort();
 
-test('wherever it is killed, the next run makes it right', async () => {
+test('wherever it is killed, the next run converges', async () => {
   const direct = ['sh', '-c', `${ONCE} /etc/fairlead/direct.yaml`];
   await host.exec(direct);
   expect(await reality()).toEqual(expected(0));
@@ -111,7 +112,7 @@ test('wherever it is killed, the next run makes it right', async () => {
   }
   console.log(`killed at ${killed.length} calls`);
   expect(killed.length).toBeGreaterThan(2);
-  // In a whole sweep each kind of call is met on both sides.
+  // A whole sweep covers both sides of each kind of call.
   const kinds = [
     'POST .*/containers/create',
     'POST .*/start',

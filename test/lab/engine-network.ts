@@ -1,17 +1,17 @@
 /**
- * The network of the engine that the lab starts. Engines of one machine share its firewall, and each takes the bridge
- * `docker0` and the chains `DOCKER…` for its own: a second one would take them from the first. (With `--bridge=none` it even
- * removes `docker0`.) So the lab's engine has a bridge of its own and makes no rules; its labs have bridges of the same
- * family of names, and three rules let these through.
+ * The network of the Docker engine that the lab starts. Engines of one machine share its firewall, and each uses the bridge
+ * `docker0` and the chains `DOCKER…` as its own: a second one would take them from the first. (With `--bridge=none` it even
+ * removes `docker0`.) So the lab's engine has a bridge of its own and creates no rules; its labs have bridges with the same name
+ * prefix, and three rules let these through.
  */
 import { run } from './run.ts';
 
-/** Begins the name of every bridge of a lab. */
+/** Prefix of the name of every bridge of a lab. */
 const BRIDGE = 'fairlead-';
-/** All labs have their networks in here. */
+/** All networks of labs are in this range. */
 const NETS = '172.30';
 const MOST_NETS = 250;
-/** The engine's own network is one of those behind the labs'. */
+/** The engine's own network is the one after the labs'. */
 const MOST_ENGINES = 5;
 
 /**
@@ -32,7 +32,7 @@ const iptables = async (table: string, verb: '-C' | '-D' | '-I', rule: readonly 
   (await run(['iptables', '-w', '-t', table, verb, ...rule], { check: false })).code === 0;
 
 /**
- * Makes the engine's own bridge, and lets the bridges of labs through, ahead of what other programs have made of the firewall.
+ * Creates the engine's own bridge, and lets the bridges of labs through, before any other rules of the firewall.
  * @returns flags of dockerd(8)
  */
 export async function openNetwork(owner: string): Promise<Record<string, string>> {
@@ -54,7 +54,7 @@ export async function closeNetwork(owner: string): Promise<void> {
   for (const [table, ...rule] of rulesOf(owner)) while (await iptables(table, '-D', rule));
 }
 
-/** Tells the bridge of one engine from that of another, as the rules' comment does. */
+/** Distinguishes the bridge of one engine from that of another, as the rules' comment does. */
 const aliasOf = (owner: string): string => `fairlead-lab ${owner}`;
 
 async function removeBridges(owner: string): Promise<void> {
@@ -70,11 +70,11 @@ export interface LabNet {
   bridge: string;
 }
 
-/** @returns the networks that labs may have, but for those in which this machine has an address already */
+/** @returns the networks that labs may have, except those in which this machine has an address already */
 export const freeLabNets = (): Promise<LabNet[]> => freeNets(0, MOST_NETS);
 
 async function freeNets(first: number, count: number): Promise<LabNet[]> {
-  // ip(8) also lists bridges to which nothing is connected just now; Node's os.networkInterfaces() leaves those out.
+  // ip(8) also lists bridges without a connection; Node's os.networkInterfaces() leaves those out.
   const { stdout } = await run(['ip', '-json', '-4', 'address', 'show']);
   const interfaces = JSON.parse(stdout || '[]') as { addr_info?: { local?: string }[] }[];
   const addresses = interfaces.flatMap(({ addr_info = [] }) => addr_info.map(({ local = '' }) => local));

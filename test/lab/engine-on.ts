@@ -1,4 +1,6 @@
-/** The agent's own engine in this process, at work on a lab host: its files and sockets are reached through its init's root. */
+/**
+ * The agent's own engine in this process, working on a lab host: its files and sockets are reached through the root of its init.
+ */
 import { systemClock } from '../../agent/system/clock.ts';
 import { createDocker, type Docker } from '../../agent/system/docker/docker.ts';
 import { exec } from '../../agent/system/exec.ts';
@@ -9,11 +11,11 @@ export { done, whyOf } from '../reconciler.ts';
 export type EngineOn = Reconciler;
 
 export interface EngineOnOptions extends Omit<ReconcilerOptions, 'host'> {
-  /** Stands between the providers and the host's Docker engine. */
+  /** Wraps the host's Docker engine, between it and the providers. */
   docker?: (real: Docker) => Docker;
 }
 
-/** Begins with an empty memory: each engine is a first start. */
+/** Starts with an empty memory: each engine is a first start. */
 export async function engineOn(host: LabHost, { docker, ...options }: EngineOnOptions = {}): Promise<EngineOn> {
   const pid = await host.pid();
   const root = `/proc/${pid}/root`;

@@ -1,4 +1,7 @@
-/** The engine in trouble on a real host: it goes away, hangs, runs full, and the agent dies between any two of its calls. No commit is to blame. */
+/**
+ * Trouble of the Docker engine on a real host: it stops, hangs, its disk is full, and the agent dies between any two of its
+ * calls. No commit is blamed.
+ */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairlead, fairleadJson, installAgent, isOfAnother, NODE, statusWhere } from './agent.ts';
@@ -32,7 +35,7 @@ const running = (names: Record<string, string>) =>
   Object.entries(names)
     .map(([name, image]) => `${name} infra:5000/app:${image} running`)
     .sort();
-/** These and no others, as soon as what was set aside is gone. */
+/** Exactly these, as soon as the containers that were set aside are gone. */
 const areThere = (names: Record<string, string>, on = host) =>
   until(
     `${Object.keys(names).join(', ')} and no others`,
@@ -75,7 +78,7 @@ beforeEach(() =>
   onTestFailed(async () => console.error((await host.journal('fairlead.service')).split('\n').slice(-60).join('\n'))),
 );
 
-test('restarted in the midst of an apply: the rest is done when it is back, and its events are heard again', async () => {
+test('restarted during an apply: the rest is done when it is back, and its events are received again', async () => {
   const names = Array.from({ length: 6 }, (_, i) => `s${i}`);
   const commit = await repo.commit(
     {
@@ -99,9 +102,9 @@ test('restarted in the midst of an apply: the rest is done when it is back, and 
   );
 });
 
-test('its socket gone: said, files are repaired all the same, and containers when it is back', async () => {
+test('its socket is gone: it is reported, files are repaired nevertheless, and containers when it is back', async () => {
   await host.exec(['mv', '/run/docker.sock', '/run/docker.sock.away']);
-  // A connection that is there already goes on as it is: only who makes a new one finds the socket gone.
+  // An existing connection continues to work: only a new one finds the socket gone.
   await host.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
   await host.write('/etc/app.conf', 'tampered\n');
   await problem('EngineUnreachable');
@@ -115,7 +118,7 @@ test('its socket gone: said, files are repaired all the same, and containers whe
   await synced(commit);
 });
 
-/** Between agent and engine: on SIGUSR2 it cuts the streams of events and lets none through, until SIGHUP. */
+/** A proxy between agent and Docker engine: on SIGUSR2 it cuts the streams of events and lets none through, until SIGHUP. */
 const PROXY = `const net = require('net'), fs = require('fs');
 const streams = new Set();
 let shut = false;
@@ -136,7 +139,7 @@ process.on('SIGUSR2', () => { shut = true; for (const end of [...streams]) end()
 process.on('SIGHUP', () => { shut = false; });
 `;
 
-test('its stream of events cut: said, and what no event told is found when they are heard again', async () => {
+test('its event stream is cut: it is reported, and changes without an event are found when it is back', async () => {
   await host.write('/srv/proxy.cjs', PROXY);
   await host.sh(
     `systemd-run -q --unit proxy ${NODE} /srv/proxy.cjs; echo 'docker: {socket: /run/proxy.sock}' >> /etc/fairlead/agent.yaml`,
@@ -178,7 +181,7 @@ test('its stream of events cut: said, and what no event told is found when they 
   await statusWhere(lab.infra, 'edge-1', 'well', (s) => hasLooked(s) && s.sync === 'synced' && s.health === 'healthy');
 });
 
-test('hung: every call has its end, the agent says so and lives, and goes on when the engine does', async () => {
+test('hung: every call times out, the agent reports it and stays alive, and continues when the engine does', async () => {
   const pid = (await host.exec(['systemctl', 'show', '--value', '-p', 'MainPID', 'docker.service'])).stdout.trim();
   const commit = await repo.commit(
     { [`${H}/shop/compose.yaml`]: stack({ web: { image: '2' }, db: { image: '1' } }) },
@@ -197,12 +200,12 @@ test('hung: every call has its end, the agent says so and lives, and goes on whe
   await areThere({ 'shop-web-1': '2', 'shop-db-1': '1' });
 });
 
-/** Where `/run/hang` is, it makes no container; a power cut takes the file away. */
+/** While `/run/hang` exists, it creates no container; a power cut removes the file. */
 const HANGING_RUNC =
   '#!/bin/sh\ncase " $* " in *" create "*) [ ! -e /run/hang ] || exec sleep 1000 ;; esac\nexec /usr/sbin/runc.real "$@"\n';
 
-test('a port that it lost track of in a power cut: said, no commit is to blame, and a restart of the engine is all it takes', async () => {
-  // Docker 28 takes a port when the container is there; older engines before.
+test('a port that it lost track of in a power cut: it is reported, no commit is blamed, and a restart of the engine fixes it', async () => {
+  // Docker 28 allocates a port when the container exists; older engines before.
   const old = lab.host('edge-2');
   await old.sh('mv /usr/sbin/runc /usr/sbin/runc.real');
   await old.write('/usr/sbin/runc', HANGING_RUNC, '0755');
@@ -228,7 +231,7 @@ test('a port that it lost track of in a power cut: said, no commit is to blame, 
   await areThere({ 'shop-web-1': '3' }, old);
 });
 
-test('its disk full during a pull: what runs is left alone, it is said, and tried again when there is room', async () => {
+test('its disk is full during a pull: running containers are left alone, it is reported, and retried when there is space', async () => {
   await host.exec(['systemctl', 'stop', 'docker.socket', 'docker.service'], { timeoutMs: 60_000 });
   await host.sh('mkdir -p /mnt/small; mount -t tmpfs -o size=48m tmpfs /mnt/small');
   await host.sh(`sed -i 's#^{#{"data-root":"/mnt/small",#' /etc/docker/daemon.json; systemctl start docker.service`);

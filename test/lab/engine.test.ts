@@ -1,4 +1,7 @@
-/** The engine of the lab beside another one: it takes nothing from it, is stopped only if nobody uses it, and leaves nothing. */
+/**
+ * The Docker engine of the lab beside another one: it takes nothing from it, is stopped only if nobody uses it, and leaves
+ * nothing behind.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -7,14 +10,14 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from './run.ts';
 
-/** A lab directory of its own, so an engine of its own: the suite's own engine is the other one of the machine. */
+/** A lab directory of its own, so an engine of its own: for this test the suite's own engine is the machine's other one. */
 const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-engine-'));
-/** No engine answers at this `DOCKER_HOST`, so the lab does not take the machine's. */
+/** No engine listens at this `DOCKER_HOST`, so the lab does not use the machine's. */
 const env = { FAIRLEAD_LAB_DIR: dir, DOCKER_HOST: `unix://${dir}/none.sock` };
 const ENGINE = path.join(import.meta.dirname, 'engine.ts');
 const MINUTES = 5 * 60_000;
 
-/** Asks for the engine, says so, and goes on until its standard input ends. */
+/** Requests the engine, reports it, and runs until its standard input ends. */
 const USER = `import { ensureEngine } from ${JSON.stringify(ENGINE)};
 const docker = await ensureEngine(() => undefined);
 await docker(['network', 'create', '--label', 'fairlead-lab', '--opt', 'com.docker.network.bridge.name=fairlead-left', 'left']);
@@ -28,7 +31,7 @@ const bridges = () => sh('ip -brief link show type bridge');
 const ours = () =>
   sh(`iptables -w -S; iptables -w -t nat -S`).then((all) => all.split('\n').filter((rule) => rule.includes(dir)));
 
-/** What another engine of this machine has, as far as a second one could take it away. */
+/** The parts of another engine of this machine that a second one could take away. */
 const FOREIGN = '-m comment --comment fairlead-test-foreign -j RETURN';
 const makeForeign = () =>
   sh(`ip link show docker0 >/dev/null 2>&1 || { ip link add docker0 type bridge; ip link set docker0 alias fairlead-test; }
@@ -66,12 +69,12 @@ test('it takes neither docker0 nor the firewall rules of another engine', async 
   expect(await ours()).toHaveLength(3);
 });
 
-test('`down --all` leaves it to whoever uses it', async () => {
+test('`down --all` leaves it running while somebody uses it', async () => {
   expect(await lab('down', '--all')).toMatch(/no lab was up\n.*the engine goes on: another lab, or a test, uses it/);
   expect(existsSync(path.join(dir, 'docker.sock'))).toBe(true);
 });
 
-test('once its user was killed, `down --all` stops it with what was left, and takes its rules back', async () => {
+test('once its user was killed, `down --all` stops it with everything that was left, and removes its rules', async () => {
   user.kill('SIGKILL');
   await once(user, 'exit');
   expect(await bridges()).toContain('fairlead-left');

@@ -1,4 +1,4 @@
-/** The Docker engine that the lab's hosts run on: the machine's own, or one started here. */
+/** The Docker engine that runs the lab's hosts: the machine's own, or one started here. */
 import { spawn } from 'node:child_process';
 import { existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,14 +15,14 @@ const EXEC_ROOT = path.join(LAB_DIR, 'exec');
 /** Lock that every process shares which works with the lab's engine. */
 const USE = path.join(LAB_DIR, 'use.lock');
 
-/** On all hosts and networks of labs. */
+/** Label of all hosts and networks of labs. */
 export const LAB_LABEL = 'fairlead-lab';
-/** On the hosts of a lab that is in use although no process of ours runs. */
+/** Label of the hosts of a lab that is in use although no process of ours runs. */
 export const KEPT_LABEL = 'fairlead-lab.kept';
 
 export type Docker = (args: readonly string[], options?: RunOptions) => ReturnType<typeof run>;
 
-/** Arguments by which docker(1) reaches the lab's own engine. */
+/** Arguments with which docker(1) reaches the lab's own engine. */
 const OWN = ['-H', `unix://${SOCKET}`];
 const on =
   (flags: readonly string[]): Docker =>
@@ -35,8 +35,8 @@ const answers = async (docker: Docker): Promise<boolean> =>
   );
 
 /**
- * Answers a `docker` command bound to an engine that runs. Starts one, as root, if the machine has none. Nobody stops an engine of
- * the lab while a process that asked for it lives.
+ * Returns a `docker` command bound to an engine that runs. Starts one, as root, if the machine has none. No process stops an
+ * engine of the lab while a process that requested it lives.
  */
 export async function ensureEngine(log: (line: string) => void): Promise<Docker> {
   const own = on(OWN);
@@ -51,7 +51,7 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   await ensurePrograms(NEEDS, log);
   log('starting a Docker engine for the lab');
   if (engineRuns()) {
-    // It starts for somebody else, or is about to end.
+    // Another process starts it, or it is about to end.
     await until(
       'the Docker engine of the lab to answer or to end',
       60_000,
@@ -78,19 +78,19 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
 const WATCHERS = 1_024;
 
 /**
- * systemd, engine and agent of all hosts watch as one user of this machine, who may have 128 watchers (inotify(7)): as many as four
- * files with three hosts each have. One more and an agent watches nothing.
+ * systemd, Docker engine and agent of all hosts use inotify as one user of this machine, who may have 128 instances (inotify(7)):
+ * as many as four files with three hosts each have. With one more, an agent watches nothing.
  */
 function allowWatchers(): void {
   const limit = '/proc/sys/fs/inotify/max_user_instances';
   try {
     if (Number(readFileSync(limit, 'utf8')) < WATCHERS) writeFileSync(limit, String(WATCHERS));
   } catch {
-    // A machine that does not let it be set has what it has.
+    // A machine that forbids setting it keeps its value.
   }
 }
 
-/** @returns the arguments by which docker(1) reaches the lab's own engine, or else the machine's; null if neither runs */
+/** @returns the arguments with which docker(1) reaches the lab's own engine, or else the machine's; null if neither runs */
 export async function engineFlags(): Promise<readonly string[] | null> {
   if (existsSync(SOCKET) && (await answers(on(OWN)))) return OWN;
   return (await answers(on([]))) ? [] : null;
@@ -103,8 +103,8 @@ export async function findEngine(): Promise<Docker | null> {
 }
 
 /**
- * Removes what an engine that was killed left behind: its containerd and shims, what they mounted, and files whose
- * process id may be another process's by now.
+ * Removes the traces of a killed engine: its containerd and shims, their mounts, and files whose process id may belong to another
+ * process by now.
  */
 async function clearAfterKilled(): Promise<void> {
   const isLeft = (pid: string) => commandOf(pid).startsWith('containerd') && argumentsOf(pid).includes(`${EXEC_ROOT}/`);
@@ -116,18 +116,18 @@ async function clearAfterKilled(): Promise<void> {
   for (const file of [PID_FILE, SOCKET, EXEC_ROOT]) rmSync(file, { recursive: true, force: true });
 }
 
-/** Unmounts all that is mounted below a directory, so that to remove the directory removes nothing else. */
+/** Unmounts everything below a directory, so that removing the directory removes nothing else. */
 export async function unmountBelow(dir: string): Promise<void> {
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '');
-  // What was mounted last may lie on what was mounted before.
+  // A later mount may be on top of an earlier one.
   for (const at of mounts.filter((at) => at.startsWith(`${dir}/`)).reverse()) await run(['umount', '-l', at]);
 }
 
 const childrenOf = (pid: string): string[] => procFile(pid, `task/${pid}/children`).split(' ').filter(Boolean);
 
-/** Empty for a process that is gone, both; the arguments are each followed by NUL (proc_pid_cmdline(5)). */
+/** Both are empty for a process that is gone; each argument is followed by NUL (proc_pid_cmdline(5)). */
 const commandOf = (pid: string): string => procFile(pid, 'comm');
 const argumentsOf = (pid: string): string => procFile(pid, 'cmdline');
 
@@ -158,7 +158,7 @@ function enginePid(): number | null {
 export const engineRuns = (): boolean => enginePid() !== null;
 
 /**
- * Stops the engine that `ensureEngine` started, and removes what is left of its hosts and networks; leaves any other engine alone.
+ * Stops the engine that `ensureEngine` started, and removes the rest of its hosts and networks; leaves any other engine alone.
  * @returns `stopped`; `none` if it does not run; `used` if another process works with it or a lab is kept on it (`up`)
  */
 export async function stopEngine(): Promise<'stopped' | 'none' | 'used'> {
@@ -176,7 +176,7 @@ export async function stopEngine(): Promise<'stopped' | 'none' | 'used'> {
   return done ?? 'used';
 }
 
-/** What a process that was killed left of its lab: nobody works with it, or the lock would not be free. */
+/** Traces of the lab of a killed process: nobody works with it, otherwise the lock would not be free. */
 async function removeLeftovers(docker: Docker): Promise<void> {
   const idsOf = async (...list: string[]) =>
     (await docker([...list, '--filter', `label=${LAB_LABEL}`])).stdout.split('\n').filter(Boolean);
@@ -195,7 +195,7 @@ async function endProcess(pid: number): Promise<void> {
   await until('the Docker engine of the lab to stop', 60_000, async () => !existsSync(`/proc/${pid}`));
 }
 
-/** What the lab needs of Debian. */
+/** Debian packages that the lab needs. */
 const NEEDS = {
   dockerd: 'docker.io',
   iptables: 'iptables',

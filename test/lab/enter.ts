@@ -1,28 +1,32 @@
 /**
- * Commands on a lab host without the engine between: the namespaces and control groups of the host's init are entered
+ * Commands on a lab host without the Docker engine in between: the namespaces and control groups of the host's init are entered
  * (nsenter(1)). That takes 4 ms and one process instead of the 60 ms and the many processes of `docker exec`, on which a suite
- * that polls would spend most of the machine. What runs is confined, frozen and killed with the host all the same.
+ * that polls would spend most of the machine. Processes are confined, frozen and killed with the host nevertheless.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Docker } from './engine.ts';
 import { type ExecOptions, type ExecResult, run } from './run.ts';
 
-/** As docker-exec(1) gives them. */
+/** As in docker-exec(1). */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** $1: how many control groups follow; they are joined, then the rest of the arguments is run. Exit 125 as from docker. */
+/**
+ * $1: the number of control groups that follow; they are joined, then the rest of the arguments is run. Exit 125 as from docker.
+ */
 const JOIN = 'n=$1; shift; while [ $n -gt 0 ]; do echo 0 > "$1" || exit 125; shift; n=$((n - 1)); done; exec "$@"';
 
-/** The first process of a host that is up. */
+/** The first process of a running host. */
 interface Init {
   pid: number;
-  /** Field 22 of proc_pid_stat(5): tells it from a later process of the same id. */
+  /** Field 22 of proc_pid_stat(5): distinguishes it from a later process with the same id. */
   startedAt: string;
   /** `cgroup.procs` of each of its control groups. */
   groups: readonly string[];
 }
 
-/** @returns a function that runs a command on the host, or answers null if it can only be reached by way of the engine */
+/**
+ * @returns a function that runs a command on the host, or returns null if the host can only be reached through the Docker engine
+ */
 export function createEntry({ docker, name, container }: { docker: Docker; name: string; container: string }) {
   let known: Init | null = null;
   const init = async (): Promise<Init | null> => {
@@ -50,7 +54,7 @@ export function createEntry({ docker, name, container }: { docker: Docker; name:
   };
 }
 
-/** Whether a process is the init of this host, on this machine, and we may enter it. */
+/** Whether a process is the init of this host, on this machine, and may be entered. */
 function isHere(pid: number, name: string): boolean {
   if (!(pid > 0) || process.getuid?.() !== 0) return false;
   try {

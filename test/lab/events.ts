@@ -1,4 +1,4 @@
-/** What a host tells on its topic of events, as a subscriber on the infra host writes it down. */
+/** The events of a host on its topic, as a subscriber on the infra host records them. */
 import { randomUUID } from 'node:crypto';
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import type { Infra } from './infra.ts';
@@ -9,13 +9,13 @@ const PROBE = '{"seq":0}';
 const WAIT_MS = 60_000;
 
 export interface EventsHeard {
-  /** All that came so far, in the order in which it came. */
+  /** All that arrived so far, in order of arrival. */
   all(): Promise<EventDocument[]>;
-  /** The same, as soon as the event of this number is among them: whoever counts must know that nothing is on its way. */
+  /** The same, as soon as the event of this number is among them: a test that counts must know that nothing is on its way. */
   upTo(seq: number): Promise<EventDocument[]>;
 }
 
-/** Resolves when the broker delivers to the subscriber: what is told from then on is heard. */
+/** Resolves when the broker delivers to the subscriber: later events are received. */
 export async function hearEvents(infra: Infra, host: string): Promise<EventsHeard> {
   const topic = `fairlead/default/hosts/${host}/events`;
   const file = `/tmp/events-${host}-${randomUUID()}`;

@@ -90,7 +90,7 @@ test('a rewound branch is held and named; --allow-rewind follows it', async () =
   expect(await shown()).toBe('one');
 });
 
-test('only what the allowed signers signed is applied', async () => {
+test('only commits that the allowed signers signed are applied', async () => {
   withJournal();
   const { infra } = lab;
   await infra.sh('test -f /root/ann || ssh-keygen -q -t ed25519 -N "" -C ann -f /root/ann');
@@ -115,7 +115,7 @@ test('only what the allowed signers signed is applied', async () => {
     desired: { commit: unsigned, signer: null },
   });
   await host.exec(['rm', MOTD]);
-  // What was accepted is looked after all the same.
+  // The accepted commit is repaired nevertheless.
   expect((await fairlead(host, 'sync')).code).toBe(2);
   expect(await shown()).toBe('signed');
 });
@@ -128,7 +128,7 @@ test('gitolite over ssh: a deploy key, pinned host keys, first in version 0, the
   await infra.sh(
     'useradd -rm -d /var/lib/gitolite3 -s /bin/bash gitolite3; chown gitolite3 /tmp/edge-1.pub; su -s /bin/sh gitolite3 -c "cd; gitolite setup -pk /tmp/edge-1.pub"',
   );
-  // The repository that gitolite makes for its administrator: a fleet as good as any.
+  // The repository that gitolite creates for its administrator serves as a fleet.
   const bare = '/var/lib/gitolite3/repositories/gitolite-admin.git';
   await infra.sh(
     `cd /tmp; rm -rf w; git clone -q ${bare} w; cd w; git checkout -q -B main; mkdir -p hosts/edge-1; cat > hosts/edge-1/system.yaml; git add -A;
@@ -138,7 +138,7 @@ test('gitolite over ssh: a deploy key, pinned host keys, first in version 0, the
   const auth = 'auth: {sshKeyFile: /etc/fairlead/deploy_key, knownHostsFile: /etc/fairlead/known_hosts}';
   await host.sh('ssh-keygen -q -t ed25519 -N "" -f /tmp/other');
   const other = (await host.exec(['cat', '/tmp/other.pub'])).stdout;
-  // A key that is not known, and one that is another than before.
+  // An unknown host key, and a changed one.
   for (const [known, says] of [
     ['', "the server's key is not in /etc/fairlead/known_hosts; add the line"],
     [`infra ${other}`, "the server's key is not the one in /etc/fairlead/known_hosts: somebody may listen in"],
@@ -149,7 +149,7 @@ test('gitolite over ssh: a deploy key, pinned host keys, first in version 0, the
       { reason: 'HostKeyUnknown', message: expect.stringContaining(says) },
     ]);
     expect(await shown()).toBe('signed');
-    // Not even where there is a person to ask; and nothing is learnt.
+    // Not even if a person could be asked; and no key is stored.
     const { stdout } = await host.exec(['script', '-qec', 'fairlead doctor', '/dev/null'], { check: false });
     expect(stdout).toMatch(/ssh-keyscan/);
     expect(stdout).not.toMatch(/yes\/no|password:/i);

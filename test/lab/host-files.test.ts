@@ -1,4 +1,4 @@
-/** Files on a real host: takeover and giving back, drift, validation, purge, and what a disk can refuse. */
+/** Files on a real host: takeover and restoration, drift, validation, purge, and refusals of a disk. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -26,7 +26,7 @@ const apply = (yaml: string, more: Record<string, string | Uint8Array> = {}) =>
 /** Leaves no entry but the anchor, so that no test sees another's. */
 const clear = async () => expect((await apply('')).run.failed).toBe(0);
 
-test('what was there before is kept at takeover, and comes back with its mode and owner when the entry goes', async () => {
+test('restores the original file with its mode and owner when the entry is removed', async () => {
   await host.sh(`mkdir -p /etc/old/dir; chmod 0711 /etc/old/dir; chown daemon /etc/old/dir
     printf 'mine\\0\\377' > /etc/old/file; chmod 0604 /etc/old/file; chown daemon:mail /etc/old/file
     ln -s /nowhere /etc/old/link; echo unwanted > /etc/old/unwanted; echo same > /etc/old/same`);
@@ -42,7 +42,7 @@ test('what was there before is kept at takeover, and comes back with its mode an
   expect(run.sync).toBe('synced');
   expect([await cat('/etc/old/file'), await stat('/etc/old/file')]).toEqual(['ours', 'regular file 600 root root']);
   expect([await gone('/etc/old/unwanted'), await stat('/etc/old/dir')]).toEqual([true, 'directory 700 root root']);
-  // Neither later commits nor repairs count as what was there before.
+  // Neither later commits nor repairs change the original.
   await apply(entries.replace('ours', 'ours again').replace('same\\n', 'other\\n'));
   await host.sh('echo drifted > /etc/old/file');
   await engine.again();
@@ -51,7 +51,7 @@ test('what was there before is kept at takeover, and comes back with its mode an
   expect((await host.sh('cd /etc/old; ls -ln --time-style=+ . dir; sha256sum file unwanted same')).stdout).toBe(
     before.stdout,
   );
-  // And it can begin anew.
+  // A second takeover keeps a new original.
   await apply(entries);
   await clear();
   expect((await host.sh('cd /etc/old; ls -ln --time-style=+ . dir; sha256sum file unwanted same')).stdout).toBe(
@@ -78,7 +78,7 @@ test('bytes that a repair overwrites are kept and named in history; those that a
   await clear();
 });
 
-test('a change with the same size and an old time stamp is seen, and what did not change is not read again', async () => {
+test('a change with the same size and an old time stamp is detected, and an unchanged file is not read again', async () => {
   await apply('  /srv/cached: {content: aaaa}\n');
   const [was] = [await host.exec(['stat', '-c', '%i %y', '/srv/cached'])];
   await host.sh('printf bbbb > /srv/cached; touch -d 2020-01-01 /srv/cached');
@@ -89,7 +89,7 @@ test('a change with the same size and an old time stamp is seen, and what did no
   await clear();
 });
 
-test('a tree is mirrored, binary as it is, and purge removes what nobody declares, keeping its bytes', async () => {
+test('a tree is mirrored byte for byte, and purge removes undeclared files, keeping their bytes', async () => {
   const binary = new Uint8Array(256).map((_, i) => i);
   const payload = { 'tree/bin': binary, 'tree/sub/a': 'a', 'tree/sub/b': 'b' };
   const yaml =
@@ -121,7 +121,7 @@ test('a tree is mirrored, binary as it is, and purge removes what nobody declare
   expect(await gone('/srv/tree')).toBe(true);
 });
 
-test('a candidate that its validator refuses never takes the place of the old file, and the whole commit waits', async () => {
+test('a candidate that its validator refuses never replaces the old file, and the whole commit waits', async () => {
   const yaml = (word: string) =>
     `  /etc/valid/x.conf: {content: "${word}\\n", mode: "0600", validate: [sh, -c, 'case $1 in */x.conf) ;; *) exit 9;; esac; grep -q good "$1" || { echo "no good in $1"; exit 1; }', sh, "%s"]}\n  /etc/valid/other: {content: "${word}"}\n`;
   expect((await apply(yaml('good'))).run.sync).toBe('synced');
@@ -133,7 +133,7 @@ test('a candidate that its validator refuses never takes the place of the old fi
   await clear();
 });
 
-test('a validator that comes with the commit judges when it is there, before the swap', async () => {
+test('a validator that the same commit installs runs once it is installed, before the swap', async () => {
   const yaml = (word: string) =>
     `  /usr/local/bin/judge: {content: "#!/bin/sh\\ngrep -q good $1\\n", mode: "0755"}\n  /etc/judged: {content: "${word}", validate: [/usr/local/bin/judge, "%s"], after: ["file:/usr/local/bin/judge"]}\n`;
   const refused = await apply(yaml('evil'));
@@ -161,7 +161,7 @@ test('setuid and sticky bits, owners by name and by number', async () => {
   await clear();
 });
 
-test('read-only, full: one clear error, the old file intact, and the rest goes on', async () => {
+test('a read-only or full disk: one clear error, the old file is intact, and the rest is applied', async () => {
   await host.sh(`mkdir -p /srv/ro /srv/full
     mount -t tmpfs -o size=64k tmpfs /srv/full; echo old > /srv/full/file
     mount -t tmpfs tmpfs /srv/ro; echo old > /srv/ro/file; mount -o remount,ro /srv/ro`);
@@ -190,7 +190,7 @@ test('another name of the same file keeps its mode and owner', async () => {
   await clear();
 });
 
-test("fairlead's own is out of reach by links, mounts and the back door", async () => {
+test("fairlead's own files cannot be reached by links, mounts and the host's other names for them", async () => {
   await host.sh(`mkdir -p /srv/bind /srv/again
     mount --bind /etc/fairlead /srv/bind; mount --bind /etc/fairlead /srv/again; ln -sfn /etc/fairlead /srv/back; ln -sfn ../var/lib/fairlead/originals /srv/store`);
   const { outcome } = await apply(
@@ -206,7 +206,7 @@ test("fairlead's own is out of reach by links, mounts and the back door", async 
   await clear();
 });
 
-test('a path through a directory or link of another user is refused, and the rest goes on', async () => {
+test('a path through a directory or link of another user is refused, and the rest is applied', async () => {
   await host.sh(`mkdir -p /srv/home; chown daemon /srv/home; ln -sfn /etc /srv/home/link; chown -h daemon /srv/home/link
     mkdir -p /srv/home/roots; chown root /srv/home/roots`);
   const { outcome } = await apply(

@@ -23,7 +23,7 @@ const job = (name: string, script: string, more = '') =>
   `  ${name}: {run: [sh, -c, ${JSON.stringify(script)}]${more}}\n`;
 const running = async (pattern: string) => (await host.exec(['pgrep', '-f', pattern], { check: false })).stdout.trim();
 
-test('runs when it is new, when it changed, and when something it comes after changed; not otherwise', async () => {
+test('runs when it is new, when it changed, and when something before it changed; not otherwise', async () => {
   const yaml = (word: string, script = 'echo ran >> /run/job-log') =>
     `files:\n  /srv/in: {content: ${word}}\n  /srv/other: {content: ${word}}\njobs:\n${job('change', script, ', after: ["file:/srv/in"]')}${job('once', 'echo once >> /run/once', ', when: once, after: ["file:/srv/in"]')}`;
   expect((await apply(yaml('a'))).run.sync).toBe('synced');
@@ -32,13 +32,13 @@ test('runs when it is new, when it changed, and when something it comes after ch
   const input = await apply(yaml('b'));
   expect(done(input)).toContain('refresh job:change done');
   expect(await read('/run/job-log')).toBe('ran\nran\n');
-  // Both at once are one reason to run, not two.
+  // Both together are one reason to run, not two.
   await apply(yaml('c', 'echo again >> /run/job-log'));
   expect([await read('/run/job-log'), await read('/run/once')]).toEqual(['ran\nran\nagain\n', 'once\n']);
   const declaration = await apply(yaml('c', 'echo third >> /run/job-log'));
   expect([declaration.run.repaired, done(declaration)]).toEqual([0, ['update job:change done']]);
   await apply('files: {/srv/in: {content: x}}\n');
-  // A name that comes back is a new job.
+  // A name that is declared again is a new job.
   await apply(yaml('x', 'echo fourth >> /run/job-log'));
   expect((await read('/run/job-log')).endsWith('third\nfourth\n')).toBe(true);
 });
@@ -56,7 +56,7 @@ test('always runs in every run, unless `unless` holds; that is no drift', async 
   ]);
 });
 
-test('user, directory, environment and arguments arrive as they were written; nothing else does', async () => {
+test('gets user, directory, environment and arguments as they were written, and nothing else', async () => {
   const script = 'id -un; id -Gn; pwd; echo "$A|$0|$1|$2"; env | cut -d= -f1 | sort | xargs';
   const argv = JSON.stringify(['sh', '-c', script, '%n $HOME ${A}', 'a \'b\' "c"', 'two\nlines']);
   await host.sh('usermod -aG mail daemon');
@@ -75,16 +75,16 @@ test('user, directory, environment and arguments arrive as they were written; no
   });
 });
 
-test('one that takes too long is stopped with all it started, whatever it did to get away', async () => {
+test('a job that takes too long is stopped with all of its processes, whatever they did to escape', async () => {
   const script = 'echo began; setsid sleep 98765 & trap "" TERM; nohup sleep 98765 & sleep 98765; sleep 98765';
   const result = await apply(`files: {/srv/anchor: {content: x}}\njobs:\n${job('slow', script, ', timeout: 3s')}`);
   expect(result.outcome.problems[0]).toMatchObject({ reason: 'JobTimeout', message: expect.stringContaining('began') });
   expect(await running('sleep 98765')).toBe('');
-  // It is owed, and tried again.
+  // It still has to run, and is retried.
   expect(done(await engine.again())).toEqual(['create job:slow failed']);
 });
 
-test('an agent that stops takes the job with it', async () => {
+test('a stop of the agent stops the job', async () => {
   const stopper = new AbortController();
   const run = engine.apply(
     { 'a.yaml': `files: {/srv/anchor: {content: x}}\njobs:\n${job('long', 'sleep 87654')}` },
@@ -96,7 +96,7 @@ test('an agent that stops takes the job with it', async () => {
   await until('the job to be gone', 60_000, async () => (await running('sleep 87654')) === '');
 });
 
-test('a failure blocks what comes after it, says the last lines, and is tried again; much output is bounded', async () => {
+test('a failure blocks the resources after it, reports the last lines, and is retried; long output is cut', async () => {
   const yaml = (ok: boolean) =>
     `files:\n  /srv/free: {content: x}\n  /srv/after: {content: x, after: ["job:fails"]}\njobs:\n${job('fails', `seq 1 100000; ${ok ? 'true' : 'echo no such table >&2; exit 7'}`)}`;
   const failed = await apply(yaml(false));
@@ -112,7 +112,7 @@ test('a failure blocks what comes after it, says the last lines, and is tried ag
   expect((await apply(yaml(true))).run.sync).toBe('synced');
 });
 
-test('checks decide after every apply, whatever it changed, and are watched from then on', async () => {
+test('checks run after every apply, whatever it changed, and are watched from then on', async () => {
   const yaml = (word: string) => `files:
   /srv/word: {content: ${word}}
 checks:
@@ -145,7 +145,7 @@ checks:
   await until('the watch to see it back', 60_000, async () => (await health()) === 'healthy');
 });
 
-test('a check that fails keeps what the commit would remove', async () => {
+test('a failed check prevents the removals of its commit', async () => {
   await apply('files: {/srv/keep: {content: x}, /srv/a: {content: x}}\n');
   const bad = await apply('files: {/srv/a: {content: y}}\nchecks: {no: {run: ["false"], within: 1s}}\n');
   expect(done(bad)).toEqual(['update file:/srv/a done', 'create check:no failed']);
@@ -154,8 +154,8 @@ test('a check that fails keeps what the commit would remove', async () => {
   expect(await read('/srv/keep')).toBe('');
 });
 
-test('order across kinds: as written, whatever the default order; side by side where nothing orders them', async () => {
-  // Two that wait for each other end only if they run side by side.
+test('order across kinds: as declared, against the default order; in parallel without an order', async () => {
+  // Two jobs that wait for each other end only if they run in parallel.
   const meets = (name: string, other: string) =>
     job(
       name,
@@ -178,7 +178,7 @@ ${job('first', 'echo first+ >> /run/order; sleep 1; echo first- >> /run/order')}
   expect(order).toEqual(expect.arrayContaining(['one+', 'two+']));
 });
 
-test('cycles and double claims show the loop, or both places', async () => {
+test('cycles and duplicate claims report the cycle, or both places', async () => {
   const messages = async (yaml: string) =>
     (await engine.load({ 'a.yaml': yaml })).issues.map((i) => `${i.line} ${i.message}`);
   const [cycle] = await messages(

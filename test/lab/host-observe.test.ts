@@ -1,4 +1,4 @@
-/** `mode: observe` at one file, tree or unit of a real host: told of, never touched. */
+/** `mode: observe` on one file, tree or unit of a real host: differences are reported, never changed. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -31,7 +31,7 @@ units:
 `;
 const payload = { 'tree/a': 'a\n' };
 const apply = (text: string) => engine.apply({ 'a.yaml': text, ...payload });
-/** All that must stay as it is: bytes, inodes, times, and the processes of two units. */
+/** Everything that must stay as it is: bytes, inodes, times, and the processes of two units. */
 const asItIs = async () =>
   (
     await host.sh(
@@ -39,7 +39,7 @@ const asItIs = async () =>
     )
   ).stdout;
 
-test('what differs is held and named, and nothing is touched or taken over', async () => {
+test('differences are held and named, and nothing is changed or adopted', async () => {
   await host.sh(
     `mkdir /srv/tree; echo theirs > /srv/theirs; echo same > /srv/matches; echo foreign > /srv/tree/foreign; printf '[Service]\\nExecStart=/bin/sleep infinity\\n' > /etc/systemd/system/cron.service; systemctl daemon-reload; systemctl start cron.service`,
   );
@@ -67,7 +67,7 @@ test('what differs is held and named, and nothing is touched or taken over', asy
     'unit:cron.service': 'held Observing',
     'file:/srv/after': 'synced',
   });
-  // Neither another run nor an adoption changes that; what matches is not ours either.
+  // Neither another run nor an adoption changes that; a resource that matches is not owned either.
   await engine.again({ adopt: true });
   expect(await asItIs()).toBe(before);
   const owned = engine.store.inventory.list().map((r) => r.id);
@@ -76,7 +76,7 @@ test('what differs is held and named, and nothing is touched or taken over', asy
   expect(engine.store.inventory.pendingNotifies()).toEqual([]);
 });
 
-test('it stays when its entry goes, and is managed once it is to be', async () => {
+test('a resource stays when its entry is removed, and is managed once its mode allows it', async () => {
   const before = await asItIs();
   await apply(`files: {/srv/anchor: {content: x}}\nunits: {told.service: {content: "${UNIT}", state: started}}\n`);
   expect(await asItIs()).toBe(before);

@@ -1,4 +1,7 @@
-/** Files against a hostile local user, and against what only the machine's own mount table and disk can refuse. Runs on this machine, as root. */
+/**
+ * Files against a hostile local user, and against refusals of the machine's own mount table and disk. Runs on this machine, as
+ * root.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -27,8 +30,8 @@ const run = (...argv: string[]) => {
 };
 
 /**
- * Swaps, as another user and as fast as it can, each part of home/a/b by a link to the victim's directory and back, and
- * the file itself by a link to the victim's file. Never ends by itself before ten minutes are over.
+ * Swaps, as another user and as fast as it can, each part of home/a/b with a link to the victim's directory and back, and the
+ * file itself with a link to the victim's file. Ends by itself only after ten minutes.
  */
 const ATTACK = `
 const fs = require('node:fs');
@@ -50,7 +53,7 @@ for (let n = 0; Date.now() < end; n++) {
 }
 `;
 
-test(`${WRITES} writes while another user swaps directories and links: not one lands elsewhere; a naive writer's do`, async () => {
+test(`${WRITES} writes while another user swaps directories and links: none lands elsewhere; those of a naive writer do`, async () => {
   const home = path.join(dir, 'home');
   const victim = path.join(dir, 'victim');
   fs.mkdirSync(path.join(home, 'a/b'), { recursive: true });
@@ -73,7 +76,7 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
     const many = [file, ...Array.from({ length: 40 }, (_, i) => `${file}.${i}`)];
     for (let n = 0; n < WRITES; n++) {
       try {
-        // All that a provider does to a file, in turn.
+        // Everything that a provider does to a file, in turn.
         if (n % 10 === 7) files.setMeta(file, { ...META, mode: 0o666, uid: NOBODY, gid: NOBODY });
         else if (n % 10 === 8) files.remove(file);
         else if (n % 20 === 9) await files.mkdir(`${file}.d`, META);
@@ -89,11 +92,11 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
       }
     }
     expect(untouched()).toEqual(before);
-    // Both happened: writes that went through, and attacks that were met.
+    // Both happened: writes that succeeded, and attacks that were refused.
     expect(codes.get('done')).toBeGreaterThan(100);
     expect((codes.get('UnsafePath') ?? 0) + (codes.get('FileFailed') ?? 0)).toBeGreaterThan(0);
 
-    // The very same attack against one who writes by path.
+    // The same attack against a program that writes by path.
     let fooled = false;
     for (let n = 0; n < WRITES && !fooled; n++) {
       try {
@@ -101,7 +104,7 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
         fs.renameSync(`${file}.new`, file);
         fs.writeFileSync(file, 'naive');
       } catch {
-        // It is busy being swapped.
+        // The path is being swapped.
       }
       fooled = JSON.stringify(untouched()) !== JSON.stringify(before);
     }
@@ -126,7 +129,7 @@ async function attack(home: string, victim: string): Promise<ChildProcess> {
   return child;
 }
 
-test('a file that something is mounted over is said to be busy, and stays', async () => {
+test('a file with a mount over it is reported as busy, and stays', async () => {
   const file = path.join(dir, 'file');
   const other = path.join(dir, 'other');
   fs.writeFileSync(file, 'old');
@@ -141,7 +144,7 @@ test('a file that something is mounted over is said to be busy, and stays', asyn
   expect([fs.readFileSync(file, 'utf8'), fs.readdirSync(dir).sort()]).toEqual(['old', ['file', 'other']]);
 });
 
-test('an immutable file, and one in an immutable directory, are said to be so, and stay', async () => {
+test('an immutable file, and one in an immutable directory, are reported as such, and stay', async () => {
   const file = path.join(dir, 'file');
   fs.writeFileSync(file, 'old');
   for (const fixed of [file, dir]) {
@@ -155,7 +158,7 @@ test('an immutable file, and one in an immutable directory, are said to be so, a
   }
 });
 
-test('a tree in which another file system is mounted is not emptied', async () => {
+test('a tree with another file system mounted in it is not emptied', async () => {
   fs.mkdirSync(path.join(dir, 'tree/mnt'), { recursive: true });
   run('mount', '-t', 'tmpfs', 'tmpfs', path.join(dir, 'tree/mnt'));
   try {
@@ -167,7 +170,7 @@ test('a tree in which another file system is mounted is not emptied', async () =
   }
 });
 
-test('below what a container can write no mount is crossed, a bind mount of the same file system neither', async () => {
+test('below a directory that a container can write no mount is crossed, not even a bind mount of the same file system', async () => {
   for (const one of ['tree/mnt', 'tree/plain', 'other']) fs.mkdirSync(path.join(dir, one), { recursive: true });
   fs.writeFileSync(path.join(dir, 'other/file'), 'other');
   run('mount', '--bind', path.join(dir, 'other'), path.join(dir, 'tree/mnt'));
@@ -180,7 +183,7 @@ test('below what a container can write no mount is crossed, a bind mount of the 
     await expect(files.empty(path.join(dir, 'tree'), new Set())).rejects.toThrow(/mounted/);
     expect(() => files.remove(file)).toThrow(/another file system is mounted at/);
     expect(fs.readFileSync(path.join(dir, 'other/file'), 'utf8')).toBe('other');
-    // A disk may be mounted below what one container has, and be another one's.
+    // A disk may be mounted below the mount of one container, and belong to another one.
     files.checkSource(path.join(dir, 'tree/mnt'));
     await files.write(path.join(dir, 'tree/file'), Buffer.from('x'), META);
     expect(fs.readFileSync(path.join(dir, 'tree/file'), 'utf8')).toBe('x');
@@ -189,7 +192,7 @@ test('below what a container can write no mount is crossed, a bind mount of the 
   }
 });
 
-test('`..` of a link ends at the top of a root, as it does for the kernel', async () => {
+test('`..` in a link stops at the top of a root, as in the kernel', async () => {
   fs.mkdirSync(path.join(dir, 'root/etc'), { recursive: true });
   fs.mkdirSync(path.join(dir, 'etc'));
   fs.symlinkSync('../../../../etc', path.join(dir, 'root/link'));
@@ -197,7 +200,7 @@ test('`..` of a link ends at the top of a root, as it does for the kernel', asyn
   expect([fs.readdirSync(path.join(dir, 'etc')), fs.readdirSync(path.join(dir, 'root/etc'))]).toEqual([[], ['x']]);
 });
 
-test('writes into one directory share its fsync, and each is there when it resolves', async () => {
+test('writes into one directory share its fsync, and each is durable when it resolves', async () => {
   const files = createFiles({ root: dir });
   await Promise.all(
     Array.from({ length: 200 }, async (_, n) => {

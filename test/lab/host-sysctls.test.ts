@@ -1,4 +1,4 @@
-/** Kernel settings on a real host, by the agent under its own unit. Only those of the host's own network namespace are touched. */
+/** Kernel settings on a real host, by the agent in its own unit. Only those of the host's own network namespace are changed. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument } from '../../agent/control/protocol.ts';
 import type { PlanDocument } from '../../manifests-schema/documents.ts';
@@ -46,20 +46,20 @@ const sync = async (yaml: string) => {
 const value = async () => (await host.exec(['cat', SETTING])).stdout.trim();
 const withJournal = () => onTestFailed(async () => console.error(await host.journal('fairlead.service')));
 
-test('it is set at once under the unit’s own protection, and the file is root’s to write and everybody’s to read', async () => {
+test("a setting is applied at once under the protection of the agent's unit, and its file is writable only for root", async () => {
   withJournal();
   expect(await value()).toBe('600');
   expect((await host.exec(['stat', '-c', '%a %U %G', FILE])).stdout).toBe('644 root root\n');
   expect((await host.exec(['grep', '-v', '^#', FILE])).stdout).toBe('net.ipv4.tcp_keepalive_time = 600\n');
 });
 
-test('systemd sets it at boot by that file', async () => {
+test('systemd applies it at boot from that file', async () => {
   withJournal();
   await host.sh(`echo 5 > ${SETTING}; /usr/lib/systemd/systemd-sysctl --prefix=/net/ipv4/tcp_keepalive_time`);
   expect(await value()).toBe('600');
 });
 
-test('a change by somebody else is noticed without an event, put right, and told as drift', async () => {
+test('a change by somebody else is noticed without an event, repaired, and reported as drift', async () => {
   withJournal();
   await host.sh(`echo 1234 > ${SETTING}`);
   await until(`${SETTING} to be repaired`, 200_000, async () => (await value()) === '600');
@@ -70,7 +70,7 @@ test('a change by somebody else is noticed without an event, put right, and told
   expect(repaired.repaired).toBe(1);
 });
 
-test('the plan names a file that would win at boot, and so does the status while it lies there', async () => {
+test('the plan names a file that would override it at boot, and so does the status while that file exists', async () => {
   withJournal();
   await host.write('/etc/sysctl.d/zzz-admin.conf', 'net.ipv4.tcp_keepalive_time = 99\n');
   await commit(declared('650'));
@@ -90,7 +90,7 @@ test('the plan names a file that would win at boot, and so does the status while
   await host.exec(['rm', '/etc/sysctl.d/zzz-admin.conf']);
 });
 
-test('a value that the kernel refuses fails with its words, and what was there before comes back', async () => {
+test("a value that the kernel refuses fails with the kernel's error, and the previous value is restored", async () => {
   withJournal();
   await commit(declared('never'));
   const { code, stdout, stderr } = await fairlead(host, 'sync');
@@ -100,14 +100,14 @@ test('a value that the kernel refuses fails with its words, and what was there b
   await sync(declared('660'));
 });
 
-test('removed, it gets back what it had before the takeover', async () => {
+test('a removed setting gets its value from before the takeover', async () => {
   withJournal();
   await sync(ANCHOR);
   expect(await value()).toBe('7000');
   expect((await host.exec(['test', '-e', FILE], { check: false })).code).toBe(1);
 });
 
-test('what somebody else set by then stays', async () => {
+test('a value that somebody else set in between stays', async () => {
   withJournal();
   await sync(declared('600'));
   await host.exec(['fairlead', 'pause']);

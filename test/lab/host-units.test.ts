@@ -49,10 +49,10 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await until('nothing to be left', 60_000, async () => (await left()) === '').catch(() => undefined);
     expect(await left()).toBe('');
   };
-  /** All that lies below /etc/systemd/system, links with their targets. */
+  /** Everything below /etc/systemd/system, links with their targets. */
   const tree = async () => (await host.sh('cd /etc/systemd/system; find . -printf "%p %l\\n" | sort')).stdout;
 
-  test('every type of unit starts, is enabled with the links systemd makes, and goes without a trace', async () => {
+  test("every type of unit starts, is enabled with systemd's own links, and is removed without a trace", async () => {
     const before = await tree();
     const units = `units:
   t.service: {content: ${sleeper('one')}, enabled: true, state: started}
@@ -77,7 +77,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
       await is('is-enabled', 't.service', 't.timer', 't-sock.socket', 't.target', 't@one.service', 't@two.service'),
     ).toBe('enabled enabled enabled enabled enabled disabled');
     expect(await tree()).toContain('./multi-user.target.wants/t@one.service /etc/systemd/system/t@.service');
-    // The oneshot ran to its end: settled, no drift, not run again.
+    // The oneshot completed: settled, no drift, not run again.
     expect((await host.exec(['cat', '/run/t-once'])).stdout).toBe('ran\n');
     expect(done(await engine.again())).toEqual([]);
     expect((await host.exec(['cat', '/run/t-once'])).stdout).toBe('ran\n');
@@ -85,13 +85,13 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     const removed = await apply('');
     expect(removed.outcome.problems).toEqual([]);
     expect(await tree()).toBe(before);
-    // systemd forgets a unit that nothing needs any more a moment later.
+    // systemd forgets a unit that is no longer needed a moment later.
     await forgotten(
       'systemctl list-units --all --no-legend --plain "t.*" "t-*" "t@*" "run-t*" | cat; systemctl list-unit-files --no-legend "t.*" "t@*" | cat',
     );
   });
 
-  test('a socket whose service runs is changed with it; a changed template changes its instances', async () => {
+  test('a socket is changed together with its running service; a changed template changes its instances', async () => {
     const socket = (path: string) => text('[Socket]', `ListenStream=${path}`);
     const template = (word: string) => text('[Service]', 'ExecStart=/bin/sleep infinity', `Environment=WORD=${word}`);
     const units = (path: string, word: string) =>
@@ -108,7 +108,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await apply('');
   });
 
-  test('one daemon-reload for a commit of many units, and one for taking them away', async () => {
+  test('one daemon-reload for a commit of many units, and one for removing them', async () => {
     const units = Array.from(
       { length: 8 },
       (_, i) =>
@@ -118,7 +118,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
       (
         await host.sh('journalctl --sync; journalctl --no-pager -o cat _PID=1 | grep -cE "^Reloading" || true')
       ).stdout.trim();
-    // Every release words it differently: count what one reload by hand says.
+    // Every release words it differently: count the lines of one manual reload.
     const zero = Number(await reloads());
     await host.exec(['systemctl', 'daemon-reload']);
     const each = Number(await reloads()) - zero;
@@ -129,7 +129,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect(Number(await reloads()) - zero).toBe(3 * each);
   });
 
-  test('what a generator makes of a file is loaded before its unit is started, restarted or looked at', async () => {
+  test('the units of a generator are loaded before one is started, restarted or observed', async () => {
     const generator = text(
       '#!/bin/sh',
       'for f in /etc/containers/systemd/*.container; do',
@@ -160,7 +160,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect(await show('t-gen.service', 'LoadState')).toEqual(['not-found']);
   });
 
-  test('an alias cannot be disabled, a condition that does not hold is no drift, a oneshot at work is not stopped', async () => {
+  test('an alias cannot be disabled, a condition that does not hold is no drift, a running oneshot is not stopped', async () => {
     await host.sh(
       'printf "[Service]\\nExecStart=/bin/sleep infinity\\n" > /usr/lib/systemd/system/t-real.service && ln -sfn /usr/lib/systemd/system/t-real.service /etc/systemd/system/t-alias.service && systemctl daemon-reload',
     );
@@ -191,7 +191,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await apply('');
   });
 
-  test('a drop-in for a unit of the distribution, changed, one of two taken out, all taken out: the unit itself stays', async () => {
+  test('drop-ins for a unit of the distribution, changed, and removed one after the other: the unit itself stays', async () => {
     const units = (a: string, b?: string) =>
       `units:\n  cron-like.service: {dropins: {10-a.conf: {content: ${text('[Service]', `Environment=A=${a}`)}}${b ? `, 20-b.conf: {source: b.conf}` : ''}}, state: started}\n`;
     await host.write('/usr/lib/systemd/system/cron-like.service', '[Service]\nExecStart=/bin/sleep infinity\n');
@@ -220,7 +220,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect((await host.exec(['cat', '/usr/lib/systemd/system/cron-like.service'])).stdout).toContain('sleep infinity');
   });
 
-  test('a unit in /usr/lib is overridden, not overwritten, and runs on as it was when the override goes', async () => {
+  test('a unit in /usr/lib is overridden, not overwritten, and keeps running when the override is removed', async () => {
     await host.write('/usr/lib/systemd/system/vendor.service', '[Service]\nExecStart=/bin/sleep 1000\n');
     await host.exec(['systemctl', 'daemon-reload']);
     await host.exec(['systemctl', 'start', 'vendor.service']);
@@ -238,7 +238,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect(await is('is-active', 'vendor.service')).toBe('active');
   });
 
-  test('a unit file that an admin had there before comes back as it was', async () => {
+  test('a unit file of an admin is restored after its override is removed', async () => {
     await host.write('/etc/systemd/system/admin.service', '[Service]\nExecStart=/bin/sleep 2000\n', '0640');
     await host.exec(['systemctl', 'daemon-reload']);
     await host.exec(['systemctl', 'start', 'admin.service']);
@@ -250,7 +250,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect((await show('admin.service', 'ExecStart')).join()).toContain('sleep 2000');
   });
 
-  test('masked: stopped, linked to /dev/null as systemctl does it, and free again afterwards', async () => {
+  test('masked: stopped, linked to /dev/null as by systemctl, and unmasked afterwards', async () => {
     await host.write('/usr/lib/systemd/system/evil.service', '[Service]\nExecStart=/bin/sleep infinity\n');
     await host.exec(['systemctl', 'daemon-reload']);
     await host.exec(['systemctl', 'start', 'evil.service']);
@@ -285,7 +285,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect((await host.sh('cd /etc/systemd/system; find . -lname "*linked.service"')).stdout).toBe('');
   });
 
-  test('enabled together: one that cannot be, or is not there, takes no other with it', async () => {
+  test('units are enabled together: one that cannot be enabled, or does not exist, affects no other', async () => {
     const plain = text('[Service]', 'ExecStart=/bin/sleep infinity');
     const { outcome } = await apply(
       `units:\n  e-a.service: {content: ${sleeper('a')}, enabled: true}\n  e-b.service: {content: ${sleeper('b')}, enabled: true}\n  e-plain.service: {content: ${plain}, enabled: true}\n  e-none.service: {enabled: true}\n`,
@@ -315,7 +315,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await apply('');
   });
 
-  test('notify restarts, reload reloads, and neither starts what nobody asked to be started', async () => {
+  test('notify restarts, reload reloads, and neither starts a unit that nothing declares as started', async () => {
     const files = (word: string) =>
       `  /srv/r.conf: {content: ${word}, reload: ["unit:n-r.service"]}\n  /srv/n.conf: {content: ${word}, notify: ["unit:n-n.service", "unit:n-idle.service"]}\n`;
     const unit = (name: string, state: string) =>
@@ -335,13 +335,13 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await apply('');
   });
 
-  test('a notify that a crash cut off is carried out by the next run, and only once', async () => {
+  test('a notify that a crash interrupted is carried out by the next run, and only once', async () => {
     const yaml = (word: string) => ({
       'a.yaml': `files:\n  /srv/p.conf: {content: ${word}, notify: ["unit:p.service"]}\nunits:\n  p.service: {content: ${sleeper('p')}, state: started}\n`,
     });
     await engine.apply(yaml('one'));
     const [pid] = await show('p.service', 'MainPID');
-    // The file is written and confirmed; then the agent is gone before the restart.
+    // The file is written and confirmed; then the agent dies before the restart.
     const units = engine.deps.providers.get('unit');
     if (!units?.refresh) throw new Error('units can be refreshed');
     const { refresh } = units;
@@ -358,7 +358,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await apply('');
   });
 
-  test('a unit that fails says so with the last lines of its journal, at start and afterwards', async () => {
+  test('a unit that fails is reported with the last lines of its journal, at start and afterwards', async () => {
     const dying = text('[Service]', 'Type=exec', 'ExecStart=/bin/sh -c "echo no database here; exit 3"');
     const once = text('[Service]', 'Type=oneshot', 'ExecStart=/bin/sh -c "echo cannot migrate; exit 4"');
     const { outcome, run } = await apply(
@@ -373,7 +373,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     await forgotten('systemctl list-units --all --no-legend --plain dying.service once.service | cat');
   });
 
-  test('verified together before anything is installed: a misspelled key in a unit or a drop-in rejects all', async () => {
+  test('units are verified together before anything is installed: a misspelled key in a unit or a drop-in rejects all', async () => {
     const before = await tree();
     const good = `  v-good.service: {content: ${sleeper('x')}, state: started}\n`;
     const bad = await apply(
@@ -386,7 +386,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
       'unit:v-none.service': expect.stringContaining('/opt/not/there'),
     });
     expect([await tree(), bad.outcome.problems[0]?.line]).toEqual([before, expect.any(Number)]);
-    // What the same commit delivers is excused: a program, and a unit that is required.
+    // Missing parts that the same commit installs are no error: a program, and a required unit.
     const program = `  /opt/there: {content: ${text('#!/bin/sh', 'exec sleep infinity')}, mode: "0755"}\n`;
     const both = await engine.apply({
       'a.yaml': `files:\n${program}units:\n  v-a.service: {content: ${text('[Unit]', 'Requires=v-b.service', '[Service]', 'ExecStart=/opt/there')}, state: started}\n  v-b.service: {content: ${sleeper('b')}}\n`,
@@ -396,7 +396,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect(await tree()).toBe(before);
   });
 
-  test('a look that finds nothing new asks systemd once, and sees what others did all the same', async () => {
+  test('an observation without changes asks systemd once, and finds changes by others nevertheless', async () => {
     const names = Array.from({ length: 10 }, (_, i) => `look-${i}`);
     await apply(
       `units:\n${names.map((n) => `  ${n}.service: {content: ${sleeper(n)}, enabled: true, state: started}\n`).join('')}`,

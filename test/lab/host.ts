@@ -3,14 +3,14 @@ import type { Docker } from './engine.ts';
 import { createEntry } from './enter.ts';
 import { type ExecOptions, type ExecResult, until } from './run.ts';
 
-/** A machine on which other labs boot as well takes its time. */
+/** A machine on which other labs boot as well is slow. */
 const BOOT_MS = 180_000;
 
 export interface LabHost {
   readonly name: string;
   /** Its container's name on the outer engine. */
   readonly container: string;
-  /** A machine without hardware help: what a program takes there says nothing of the program. */
+  /** A machine without hardware virtualization: times there say nothing about a program. */
   readonly isEmulated?: boolean;
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
   /** `sh -ec script` on the host. */
@@ -19,7 +19,7 @@ export interface LabHost {
   write(path: string, content: string, mode?: string): Promise<void>;
   /** Copies a file or a directory from this machine. */
   copyIn(local: string, remote: string): Promise<void>;
-  /** Off the network, and back at the same address. */
+  /** Disconnects it from the network, and reconnects it at the same address. */
   disconnect(): Promise<void>;
   connect(): Promise<void>;
   /** Power cut: every process is gone at once; the disk stays. */
@@ -88,7 +88,7 @@ export function createHost({ docker, name, container, network, engine = true }: 
     pid: entry.pid,
     address: async () => inspect(`{{(index .NetworkSettings.Networks "${network}").IPAddress}}`),
     async journal(unit) {
-      // What was said a moment ago is still on its way to journald.
+      // The last log lines are still on their way to journald.
       const { stdout } = await host.exec(
         [
           'sh',

@@ -1,4 +1,7 @@
-/** Who is on the host already: a local user on the system bus, root of a container, and what the unit leaves to the agent itself. */
+/**
+ * Attackers on the host itself: a local user on the system bus, root of a container, and the rights that the unit leaves to the
+ * agent.
+ */
 import fs from 'node:fs';
 import path from 'node:path';
 import dbus, { type MessageBus } from 'dbus-native';
@@ -34,7 +37,7 @@ afterAll(async () => {
 const asNobody = (script: string) =>
   host.exec(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sh', '-ec', script], { check: false });
 
-test('a local user ends no job of ours on the real system bus, though the signals do arrive', async () => {
+test('a local user cannot end a job of ours on the real system bus, although the forged signals arrive', async () => {
   await host.write(
     '/etc/systemd/system/slow.service',
     '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c "until [ -e /run/go ]; do sleep 0.1; done"\n',
@@ -74,7 +77,7 @@ test('a local user ends no job of ours on the real system bus, though the signal
   }
 });
 
-/** Exchanges, as root of a container and as fast as it can, a directory of what is mounted and a link: renameat2(2). */
+/** Exchanges, as root of a container and as fast as it can, a mounted directory and a link: renameat2(2). */
 const ATTACK = `
   my %nr = (x86_64 => 316, aarch64 => 276);
   my ($call, $conf, $link) = ($nr{$ENV{ARCH}}, "/data/conf", "/data/link");
@@ -114,7 +117,7 @@ test(`root of a container that exchanges a directory and a link makes none of ${
   const exchanged = () => fs.lstatSync(path.join(root, 'srv/app/conf'), { throwIfNoEntry: false })?.isSymbolicLink();
   await until('the attack to begin', 120_000, async () => exchanged() === true);
 
-  // What the engine's providers found out by themselves about what containers can write.
+  // What the providers found by themselves about the paths that containers can write.
   const exposures = createExposures({ root, always: [], file: '/var/lib/fairlead/exposed.json' });
   const files = createFiles({ root, exposures });
   const file = '/srv/app/conf/app.conf';
@@ -136,11 +139,11 @@ test(`root of a container that exchanges a directory and a link makes none of ${
     }
   }
   expect(untouched()).toEqual(before);
-  // Both happened: work that was done, and links that were met.
+  // Both happened: operations that succeeded, and links that were refused.
   expect(codes.get('done')).toBeGreaterThan(100);
   expect(codes.get('UnsafePath')).toBeGreaterThan(100);
 
-  // The very same attack against a walk that takes uid 0 for the host's root.
+  // The same attack against a walk that takes uid 0 for the host's root.
   const trusting = createFiles({ root });
   let fooled = false;
   for (let n = 0; n < OPERATIONS && !fooled; n++) {
@@ -169,7 +172,7 @@ test('a container whose mount leads elsewhere by now is not started, and status 
   expect((await host.exec(['docker', 'ps', '-q'])).stdout).toBe('');
 });
 
-test('the agent works in a unit whose exposure is at most 5.0', async () => {
+test("the exposure of the agent's unit is at most 5.0", async () => {
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
   const repo = await lab.infra.createRepo('fleet');
   await repo.commit(

@@ -1,4 +1,4 @@
-/** How a host image is made: a root file system from Debian's packages, by debootstrap(8) as root or by a Dockerfile. */
+/** Builds a host image: a root file system from Debian's packages, by debootstrap(8) as root or by a Dockerfile. */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -17,14 +17,14 @@ export interface ImageBuild {
 }
 
 const BUILD_MS = 1_800_000;
-/** A build prints hundreds of lines; of those a person sees one in this time. */
+/** A build prints hundreds of lines; a person sees one of them in this time. */
 const PROGRESS_MS = 5_000;
 
 /**
  * Run in the host's own root, as `sh -c SCRIPT sh MIRROR SUITE PACKAGE…`. apt-get(8) fetches packages of a later release,
- * verified by the keys of Debian's archive as any other, into a directory of its own; of these only the programs are
- * unpacked. What systemd and dpkg know of the host's own release stays as it is. A release that is still in the making says that
- * its index is valid for a week; a mirror may be behind that, which is not checked: nothing here must be the newest.
+ * verified with the keys of Debian's archive like any other, into a directory of its own; only their programs are unpacked. The
+ * data of systemd and dpkg about the host's own release stays. The index of a release in development is valid for a week; a
+ * mirror may be older, which is not checked: nothing here must be the newest.
  */
 export const NEWER_SCRIPT = `set -e
 mirror=$1 suite=$2; shift 2
@@ -46,7 +46,7 @@ cd / && rm -r "$dir"
 /** As root, with debootstrap. */
 export async function bootstrapImage({ docker, image, flavour, recipe, log }: ImageBuild): Promise<void> {
   await mkdir(LAB_DIR, { recursive: true });
-  // Those of builds that were killed; one build of a flavour goes on at a time.
+  // Directories of killed builds; only one build of a flavour runs at a time.
   for (const left of readdirSync(LAB_DIR).filter((name) => name.startsWith(`${flavour}-`)))
     await removeRoot(path.join(LAB_DIR, left));
   const root = await mkdtemp(path.join(LAB_DIR, `${flavour}-`));
@@ -81,7 +81,7 @@ async function removeRoot(root: string): Promise<void> {
   await rm(root, { recursive: true, force: true });
 }
 
-/** On a person's machine with an engine, without root: the same packages and files by way of a Dockerfile. */
+/** On a person's machine with a Docker engine, without root: the same packages and files through a Dockerfile. */
 export async function buildImage({ docker, image, recipe, log }: ImageBuild): Promise<void> {
   const { suite, packages, newer } = recipe;
   const context = await mkdtemp('/tmp/fairlead-lab-');
@@ -106,7 +106,7 @@ export async function buildImage({ docker, image, recipe, log }: ImageBuild): Pr
   }
 }
 
-/** Passes on a line of a program that prints many, so that a person sees that it goes on. */
+/** Passes on some lines of a program that prints many, so that a person sees its progress. */
 function progressOf(log: (line: string) => void): (line: string) => void {
   let last = Date.now();
   return (line) => {
@@ -127,7 +127,7 @@ async function writeFiles(root: string): Promise<void> {
   }
 }
 
-/** The engine reads the tree as it is written: no copy of it on disk. A tree that could not be read whole makes no image. */
+/** The Docker engine reads the tree while it is written: there is no copy of it on disk. An incomplete tree makes no image. */
 async function importTree(docker: Docker, root: string, image: string): Promise<void> {
   const tar = spawn('tar', ['-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<number | null>((resolve, reject) => {
@@ -140,7 +140,7 @@ async function importTree(docker: Docker, root: string, image: string): Promise<
   throw new Error(`tar of the ${image} host image failed (exit ${code}); see its messages above`);
 }
 
-/** The mirror that this machine's own apt uses, so that the lab reaches what the machine reaches. */
+/** The mirror of this machine's own apt, so that the lab can reach it. */
 export function debianMirror(): string {
   const dir = '/etc/apt/sources.list.d';
   const files = [

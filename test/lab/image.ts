@@ -1,4 +1,4 @@
-/** The host images: made once from Debian's packages, kept by the engine, made again when the recipe changes. */
+/** The host images: built once from Debian's packages, stored by the Docker engine, and built again when the recipe changes. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import os from 'node:os';
@@ -9,7 +9,7 @@ import { withLock } from './lock.ts';
 import { DISABLED, FILES, type Flavour, MASKED, RECIPES } from './recipe.ts';
 
 const REPOSITORY = 'fairlead-lab';
-/** Images of other recipes stay for this long after their last use: another checkout may be at work with them. */
+/** Images of other recipes stay for this long after their last use: another checkout may use them. */
 const KEPT_MS = 24 * 3_600_000;
 
 function hashOf(flavour: Flavour): string {
@@ -19,15 +19,15 @@ function hashOf(flavour: Flavour): string {
 }
 const nameOf = (flavour: Flavour) => `${REPOSITORY}:${flavour}-${hashOf(flavour)}`;
 
-/** @returns the image's name; builds it if it is not there yet, which takes minutes and is reported by `log` */
+/** @returns the image's name; builds it if it does not exist yet, which takes minutes and is reported by `log` */
 export async function ensureImage(docker: Docker, flavour: Flavour, log: (line: string) => void): Promise<string> {
   const image = nameOf(flavour);
-  // To tag it again marks it as used just now (`Metadata.LastTagTime`), and says whether it is there.
+  // Tagging it again marks it as used just now (`Metadata.LastTagTime`), and shows whether it exists.
   const isThere = async () => (await docker(['tag', image, image], { check: false })).code === 0;
   if (await isThere()) return image;
   log(`building the ${flavour} host image; this is done once and takes two to ten minutes`);
   await withLock(path.join(os.tmpdir(), `fairlead-lab-${process.getuid?.() ?? 0}-${flavour}.lock`), async () => {
-    // Somebody else may have built it while this process waited.
+    // Another process may have built it while this one waited.
     if (await isThere()) return;
     const began = Date.now();
     const build = process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap') ? bootstrapImage : buildImage;
@@ -43,7 +43,9 @@ export async function ensureImage(docker: Docker, flavour: Flavour, log: (line: 
   return image;
 }
 
-/** Removes the flavour's images of other recipes that nobody has used for a day. The engine keeps those that a host runs on. */
+/**
+ * Removes the flavour's images of other recipes that were not used for a day. The Docker engine keeps those that a host runs on.
+ */
 async function removeUnused(docker: Docker, flavour: Flavour, image: string): Promise<void> {
   const { stdout } = await docker(['images', REPOSITORY, '--format', '{{.Repository}}:{{.Tag}}']);
   const others = stdout.split('\n').filter((name) => name.startsWith(`${REPOSITORY}:${flavour}-`) && name !== image);

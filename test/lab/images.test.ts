@@ -1,4 +1,4 @@
-/** Images on real engines and registries: as whom they are pulled, what is pulled when, and what goes again. */
+/** Images with real Docker engines and registries: credentials of pulls, when images are pulled, and when they are removed. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { done, type EngineOn, type EngineOnOptions, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
@@ -61,7 +61,7 @@ describe.each([
   const [user, password] = USERS[registry];
   const web = (hint: string) => stack({ web: `image: "${registry}/app:1", labels: {hint: ${hint}}` });
 
-  test('is pulled from as agent.yaml says, with the password as the file has it now', () =>
+  test('serves pulls with the login of agent.yaml, and with the password that its file has now', () =>
     fresh(host, { [registry]: { username: user, passwordFile: '/etc/fairlead/registry.password' } }, async (engine) => {
       await host.write('/etc/fairlead/registry.password', 'wrong-one\n', '0600');
       const refused = await engine.apply(web('a'));
@@ -77,7 +77,7 @@ describe.each([
       expect(done(await engine.again())).toContain('create service:shop/web done');
     }));
 
-  test('is pulled from as `docker login` left it', () =>
+  test('serves pulls with the login of `docker login`', () =>
     fresh(host, {}, async (engine) => {
       const without = await engine.apply(web('b'));
       expect(problemsOf(without)).toEqual([
@@ -89,7 +89,7 @@ describe.each([
       expect(done(await engine.again())).toContain('create service:shop/web done');
     }));
 
-  test.each(['credsStore', 'credHelpers'])('is pulled from by a credential helper (%s)', (key) =>
+  test.each(['credsStore', 'credHelpers'])('serves pulls with a credential helper (%s)', (key) =>
     fresh(old, {}, async (engine) => {
       const config = key === 'credsStore' ? { credsStore: 'lab' } : { credHelpers: { [registry]: 'lab' } };
       await old.write('/root/.docker/config.json', JSON.stringify(config), '0600');
@@ -108,7 +108,7 @@ describe.each([
   );
 });
 
-test('a registry whose CA the engine does not trust: the error says where the engine looks for it', () =>
+test('a registry whose CA the Docker engine does not trust: the error names the directory for it', () =>
   fresh(host, {}, async (engine) => {
     await host.exec(['mv', `/etc/docker/certs.d/${BASIC}`, '/tmp/certs']);
     const result = await engine.apply(stack({ web: `image: "${BASIC}/app:1"` }));
@@ -132,7 +132,7 @@ describe('pull_policy', () => {
     await pushImage(lab.infra, 'moving:b');
   });
 
-  test('always: a moved tag makes the container anew, an index made anew around the same image does not', () =>
+  test('always: a moved tag recreates the container, a new index around the same image does not', () =>
     fresh(host, {}, async (engine) => {
       await retag(lab.infra, 'moving:a', 'moving:1');
       expect(done(await engine.apply(declared('always')))).toContain(`create ${web} done`);
@@ -159,7 +159,7 @@ describe('pull_policy', () => {
       expect(done(await engine.again({ trigger: 'schedule' }))).toEqual([`replace ${web} done`]);
     }));
 
-  test('always, while the registry is away: what runs is left alone, it is said, and it gets well by itself', () =>
+  test('always, while the registry is unreachable: the running container is left alone, it is reported, and recovers by itself', () =>
     fresh(old, {}, async (engine) => {
       await engine.apply(declared('always'));
       const before = await running(old);
@@ -177,7 +177,7 @@ describe('pull_policy', () => {
         ),
       ]);
       expect(away.run.sync).toBe('failed');
-      // Health is of what runs, and that is well.
+      // Health is that of the running container, and that is well.
       expect(away.outcome.resources.find((r) => r.id === web)).toEqual({
         ...{ id: web, sync: 'failed', health: 'healthy', reason: 'ImagePullFailed' },
       });
@@ -187,7 +187,7 @@ describe('pull_policy', () => {
       expect(await running(old)).toBe(after);
     }));
 
-  test('always waits for the maintenance window, and asks nobody under observe', () =>
+  test('always waits for the maintenance window, and sends no request in observe mode', () =>
     fresh(host, {}, async (engine) => {
       await retag(lab.infra, 'moving:a', 'moving:1');
       const held = { ...declared('always'), 'host.yaml': 'window: {schedule: "0 0 1 1 *", duration: 1m}\n' };
@@ -201,7 +201,7 @@ describe('pull_policy', () => {
       expect(await idOf(host, image)).toBe(here);
     }));
 
-  test.each(['daily', 'every_1h30m'])('%s: asks when its time has come, whoever asks for a run before', (policy) =>
+  test.each(['daily', 'every_1h30m'])('%s: asks when its time has come, at the next run of any kind', (policy) =>
     fresh(host, {}, async (engine) => {
       await retag(lab.infra, 'moving:a', 'moving:1');
       await engine.apply(declared(policy));
@@ -212,7 +212,7 @@ describe('pull_policy', () => {
     }),
   );
 
-  test('missing: pulled once; a pull by hand counts as it does for docker compose', () =>
+  test('missing: pulled once; a manual pull counts, as for docker compose', () =>
     fresh(host, {}, async (engine) => {
       await retag(lab.infra, 'moving:a', 'moving:1');
       await engine.apply(declared('missing'));
@@ -222,7 +222,7 @@ describe('pull_policy', () => {
       expect(done(await engine.again())).toEqual([`replace ${web} done`]);
     }));
 
-  test('never: what is not here is said, and what is here is used', () =>
+  test('never: a missing image is reported, and an existing one is used', () =>
     fresh(host, {}, async (engine) => {
       expect(problemsOf(await engine.apply(declared('never')))).toEqual([
         expect.stringContaining(`ImageMissing: image ${image} is not on this host, and pull_policy is never`),
@@ -232,7 +232,7 @@ describe('pull_policy', () => {
     }));
 });
 
-describe('what is named exactly', () => {
+describe('exact names', () => {
   beforeAll(async () => {
     await pushImage(lab.infra, 'both:amd64');
     await pushImage(lab.infra, 'both:arm64', 0, 'linux/arm64');
@@ -253,7 +253,7 @@ describe('what is named exactly', () => {
     }),
   );
 
-  test('a platform: what is here for another one is not the wanted image', () =>
+  test('a platform: an image here for another platform is not the wanted one', () =>
     fresh(host, {}, async (engine) => {
       const architecture = async () =>
         inspect(host, await inspect(host, 'shop-web-1', '{{.Image}}'), '{{.Os}}/{{.Architecture}}');
@@ -284,12 +284,12 @@ describe('old images', () => {
     for (const version of ['1', '2', '3', '4', '5', '6']) await pushImage(lab.infra, `old:${version}`);
   });
 
-  test('go when nothing runs on them and nobody may come back to them; what others brought, named or use stays', () =>
+  test('are removed when nothing runs on them and no rollback needs them; images that others pulled, tagged or use stay', () =>
     fresh(host, {}, async (engine) => {
       await host.exec(['docker', 'pull', '-q', 'infra:5000/app:1']);
       await engine.apply(app('1'));
       await engine.apply(app('2'));
-      // The one before is what `fairlead rollback` goes back to.
+      // The previous one is the target of `fairlead rollback`.
       expect(await images()).toEqual(['app:1', 'old:1', 'old:2']);
       await engine.apply(app('3'));
       expect(await images()).toEqual(['app:1', 'old:2', 'old:3']);
@@ -307,7 +307,7 @@ describe('old images', () => {
       expect(await images()).toEqual(['app:1', 'old:1', 'old:2']);
     }));
 
-  test('the image that a tag meant before goes when its successor has proved itself', () =>
+  test('the previous image of a tag is removed when its successor has settled', () =>
     fresh(host, {}, async (engine) => {
       await retag(lab.infra, 'old:1', 'old:latest');
       await engine.apply(stack({ web: 'image: infra:5000/old, pull_policy: always' }));

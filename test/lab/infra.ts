@@ -22,12 +22,12 @@ export interface Executable {
 }
 
 export interface Infra extends LabHost {
-  /** As the lab's hosts see it. */
+  /** The URL for the lab's hosts. */
   readonly brokerUrl: string;
   /** `infra:5000`, with `app:1`, `app:2`, `app:3`. */
   readonly registry: string;
   createRepo(name: string): Promise<FleetRepo>;
-  /** Lets the owner of this public key in over ssh, as root. */
+  /** Authorizes this public key for ssh, as root. */
   authorize(publicKey: string): Promise<void>;
 }
 
@@ -64,7 +64,7 @@ export function createInfra(options: HostOptions): Infra {
 
 /** Three small images that differ in /version: a web server that ends at once on SIGTERM. */
 async function pushImages(host: LabHost): Promise<void> {
-  // One at a time: several files of the suite may begin on one infra host, and an image that is made again is another image.
+  // One at a time: several files of the suite may start on one infra host, and an image that is built again is another image.
   const script = `
 exec 9> /run/lab-images.lock; flock 9
 curl -fs http://127.0.0.1:5000/v2/app/tags/list | grep -q 3 && exit 0
@@ -93,7 +93,8 @@ async function createRepo(host: LabHost, name: string): Promise<FleetRepo> {
     httpUrl: `http://infra/git/${name}.git`,
     sshUrl: `ssh://root@infra/srv/git/${name}.git`,
     async commit(files, message, author = 'Lab <lab@example.com>') {
-      // git-fast-import(1): however many files, one command on the host. The commit itself is git's, which may sign it.
+      // git-fast-import(1): for any number of files, one command on the host. The commit itself is made by git, which may sign
+      // it.
       const at = `${Math.floor(Date.now() / 1000)} +0000`;
       const data = (text: string) => `data ${Buffer.byteLength(text)}\n${text}\n`;
       const changes = Object.entries(files).map(([file, content]) => {

@@ -1,32 +1,32 @@
-/** `docker inspect` of two hosts, made comparable: what names, times or numbers one host's own things is left out. */
+/** `docker inspect` of two hosts, made comparable: names, times and numbers that are specific to one host are left out. */
 import type { LabHost } from './lab.ts';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** What may differ, and nothing else. Paths with `*` for any one step. */
+/** The only fields that may differ. `*` in a path is any one step. */
 export const ALLOWED: readonly RegExp[] = [
-  // Ids, times and the places that are named after them.
+  // Ids, times, and paths that contain them.
   // (A healthcheck is an exec while it runs.)
   /^ExecIDs(\..*)?$/,
   /^(Id|Created|CreatedAt|ResolvConfPath|HostnamePath|HostsPath|LogPath|GraphDriver\..*)$/,
   /^State\.(Pid|StartedAt|FinishedAt|Health\..*)$/,
   /^NetworkSettings\.(SandboxID|SandboxKey|Bridge|EndpointID)$/,
-  // Addresses that the engine chose.
+  // Addresses that the Docker engine chose.
   /^NetworkSettings\.(Gateway|IPAddress|MacAddress|IPPrefixLen)$/,
   /^NetworkSettings\.Networks\.[^.]*(\.[^.]*)?\.(NetworkID|EndpointID|Gateway|IPAddress|IPPrefixLen|MacAddress)$/,
   /^NetworkSettings\.Ports\..*\.HostPort$/,
-  // Labels of ours, and what docker compose says of itself.
+  // Labels of fairlead, and those of docker compose about itself.
   /^Config\.Labels\.dev\.fairlead\..*$/,
   /^(Config\.)?Labels\.com\.docker\.compose\.(config-hash|project\.config_files|project\.working_dir|version)$/,
-  // How a mount was asked for, which `mounts` makes one form of; where the engine put a mounted image.
+  // The form in which a mount was requested, which `mounts` unifies; the path of a mounted image.
   /^Mounts\.\d+\.Mode$/,
-  // What docker compose notes of a mounted image only from a later version on.
+  // What docker compose records about a mounted image only from a later version on.
   /^Config\.Labels\.com\.docker\.compose\.image-volume-digest$/,
   // The members of a network, by id.
   /^Containers\..*$/,
 ];
 
-/** Objects by name; ids written as what they stand for. */
+/** Objects by name; ids replaced by names. */
 export type Inspected = Map<string, Json>;
 
 export async function inspectAll(host: LabHost): Promise<Inspected> {
@@ -47,14 +47,14 @@ done`;
     for (const one of all) {
       const name = at(one, 'Name')
         .replace(/^\//, '')
-        // There are several, told apart by how they came to be.
+        // There are several, distinguished by their origin.
         .replace(/^[0-9a-f]{64}$/, `anonymous ${JSON.stringify((one as Record<string, Json>).Labels)}`);
       found.set(`${kind} ${name}`, spell(kind === 'container' ? mountsInOneForm(one) : one, names, host.name));
     }
   return found;
 }
 
-/** docker compose asks for the same mount as a text (`Binds`) or as an object (`Mounts`), as its version goes. */
+/** docker compose requests the same mount as a text (`Binds`) or as an object (`Mounts`), depending on its version. */
 function mountsInOneForm(container: Json): Json {
   const { HostConfig, ...rest } = container as Record<string, Json>;
   const { Binds, Mounts, ...host } = HostConfig as Record<string, Json>;
@@ -80,7 +80,7 @@ function mountOfText(text: string): Mount {
   });
 }
 
-/** Without what says nothing. */
+/** Without empty values. */
 function tidyMount(mount: Mount): Mount {
   const says = (value: Json): boolean =>
     value !== false && !(typeof value === 'object' && value !== null && Object.keys(value).length === 0);
@@ -89,7 +89,10 @@ function tidyMount(mount: Mount): Mount {
 
 const at = (value: Json, key: string): string => String((value as Record<string, Json>)[key]);
 
-/** Ids as names; names of anonymous volumes, the host's own name and addresses from the engine's own pool (see projects.ts) as one word. */
+/**
+ * Ids as names; names of anonymous volumes, the host's own name and addresses from the engine's own pool (see projects.ts) as one
+ * word.
+ */
 function spell(value: Json, names: ReadonlyMap<string, string>, host: string): Json {
   let text = JSON.stringify(value);
   for (const [id, name] of names) text = text.replaceAll(id, name).replaceAll(id.slice(0, 12), name);
@@ -98,10 +101,10 @@ function spell(value: Json, names: ReadonlyMap<string, string>, host: string): J
     .replaceAll(/volumes\/[0-9a-f]{64}\//g, 'volumes/<anonymous>/');
   text = text.replaceAll(`"Hostname":"${host}"`, '"Hostname":"<host>"');
   text = text.replaceAll(/"10\.200\.\d+\.\d+(\/\d+)?"/g, '"<chosen>"');
-  // Both names of a capability are taken.
+  // Both names of a capability are accepted.
   text = text.replaceAll('"CAP_', '"');
   text = text.replaceAll(/overlay2\/[0-9a-f]{64}\/merged/g, 'overlay2/<layer>/merged');
-  // The tool writes these in whatever order its map has.
+  // The tool writes these in the random order of its map.
   text = text.replaceAll(
     /("com\.docker\.compose\.depends_on":")([^"]*)"/g,
     (_, key: string, list: string) => `${key}${list.split(',').sort().join(',')}"`,
@@ -109,7 +112,7 @@ function spell(value: Json, names: ReadonlyMap<string, string>, host: string): J
   return JSON.parse(text) as Json;
 }
 
-/** Leaves by path, lists whose order says nothing sorted, what may differ left out. */
+/** Leaves by path, unordered lists sorted, ignored fields left out. */
 export function leaves(value: Json): Map<string, string> {
   const found = new Map<string, string>();
   const walk = (item: Json, path: string) => {
@@ -125,7 +128,7 @@ export function leaves(value: Json): Map<string, string> {
   return found;
 }
 
-/** One line a difference: path, theirs, ours. */
+/** One line for each difference: path, theirs, ours. */
 export function differing(theirs: Json, ours: Json): string[] {
   const [a, b] = [leaves(theirs), leaves(ours)];
   return [...new Set([...a.keys(), ...b.keys()])]
@@ -133,7 +136,7 @@ export function differing(theirs: Json, ours: Json): string[] {
     .map((path) => `${path}: ${a.get(path) ?? 'missing'} ≠ ${b.get(path) ?? 'missing'}`);
 }
 
-/** The value once for each of its leaves, that leaf changed. */
+/** The value once for each of its leaves, with that leaf changed. */
 export function mutants(value: Json): { path: string; mutant: Json }[] {
   const found: { path: string; mutant: Json }[] = [];
   const walk = (item: Json, path: (string | number)[]) => {

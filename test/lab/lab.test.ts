@@ -1,4 +1,4 @@
-/** The lab itself: what the other tests take for granted of its hosts. */
+/** The lab itself: what the other tests assume about its hosts. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -25,7 +25,7 @@ test('hosts boot with systemd as their first process and an engine of their own'
   }
 });
 
-test('a file goes in with its mode, and a failed command says what it printed', async () => {
+test('a file is copied with its mode, and a failed command throws with its output', async () => {
   const local = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-lab-')), 'x');
   writeFileSync(local, 'from here\n', { mode: 0o640 });
   const host = lab.host('edge-1');
@@ -56,7 +56,7 @@ test('the infra host serves git over http and ssh, images and a broker', async (
   );
 });
 
-test('a host can be cut off and reconnected at its address, frozen and thawed', async () => {
+test('a host can be disconnected and reconnected at its address, frozen and thawed', async () => {
   const host = lab.host('edge-1');
   const reaches = async () =>
     (await host.exec(['git', 'ls-remote', 'http://infra/git/fleet.git'], { check: false })).code === 0;

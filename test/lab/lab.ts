@@ -14,17 +14,21 @@ export type { FleetRepo, Infra } from './infra.ts';
 export { until };
 
 export interface LabOptions {
-  /** Labs of different names live side by side; one left over under this name is removed first. */
+  /** Labs of different names run in parallel; one that is left over under this name is removed first. */
   name: string;
   hosts: readonly {
     name: string;
     flavour?: Flavour | 'vm';
-    /** Default true. Of a virtual machine: whether Docker makes firewall rules, which take most of its start there. */
+    /** Default true. For a virtual machine: whether Docker makes firewall rules, which take most of its start there. */
     firewall?: boolean;
-    /** Default true. Whether the host has a Docker engine: without one it boots much faster, a virtual machine by half a minute. */
+    /**
+     * Default true. Whether the host has a Docker engine: without one it boots much faster, a virtual machine by half a minute.
+     */
     engine?: boolean;
   }[];
-  /** `shared`: one infra host for all labs that only pull images from it; it is booted once, and `lab.infra` must not be changed. */
+  /**
+   * `shared`: one infra host for all labs that only pull images from it; it is booted once, and `lab.infra` must not be changed.
+   */
   infra?: 'own' | 'shared';
   /** It outlives this process: the lab's engine is in use until `removeLab`. */
   kept?: boolean;
@@ -33,15 +37,15 @@ export interface LabOptions {
 
 export interface Lab {
   host(name: string): LabHost;
-  /** A host of flavour `vm`, with what only such a one can do. */
+  /** A host of flavour `vm`, with its special functions. */
   machine(name: string): VirtualHost;
   infra: Infra;
-  /** Fails where an agent on one of the hosts kept its event loop for a second of processor time. */
+  /** Fails if an agent on one of the hosts blocked its event loop for a second of processor time. */
   stop(): Promise<void>;
 }
 
 /**
- * Every capability that a container can be given here; systemd and an inner engine need most of them. SYS_TIME is withheld
+ * Every capability that a container can be given here; systemd and an inner Docker engine need most of them. SYS_TIME is withheld
  * because there is one clock: a host that sets it sets this machine's, and that of every other lab.
  */
 const WITHHELD = ['SYS_RESOURCE', 'BPF', 'PERFMON', 'CHECKPOINT_RESTORE', 'SYS_TIME'];
@@ -50,7 +54,7 @@ const CAPABILITIES =
     .split(' ')
     .filter((c) => !WITHHELD.includes(c));
 
-/** Of this machine's checkouts each may have a lab of its own under one name: `FAIRLEAD_LAB` tells them apart. */
+/** Each of this machine's checkouts may have a lab of its own under one name: `FAIRLEAD_LAB` distinguishes them. */
 const labName = (lab: string): string =>
   `fairlead-lab-${process.env.FAIRLEAD_LAB ? `${process.env.FAIRLEAD_LAB}.` : ''}${lab}`;
 export const labContainer = (lab: string, host: string): string => `${labName(lab)}-${host}`;
@@ -69,7 +73,7 @@ export async function startLab({
 }: LabOptions): Promise<Lab> {
   const docker = await ensureEngine(log);
   const images = new Map<Flavour, string>();
-  // One after another: an image that is missing is built.
+  // One after another: a missing image is built.
   const containers = hosts.flatMap(({ name: host, flavour, engine = true }) =>
     flavour === 'vm' ? [] : [{ name: host, flavour, engine }],
   );
@@ -129,7 +133,7 @@ export async function startLab({
     },
     async stop() {
       await Promise.all([...machines.values()].map((machine) => machine.remove()));
-      // A machine without hardware help is so slow that its processor time says nothing.
+      // A machine without hardware virtualization is so slow that its processor time says nothing.
       for (const host of machines.keys()) all.delete(host);
       const turns = await Promise.all([...all.values()].map(longestTurn));
       await removeLab(docker, name);
@@ -140,14 +144,14 @@ export async function startLab({
   };
 }
 
-/** Processor time of the longest turn of the agent's event loop, as turns.mjs counts it; 0 where none ran, or the host is off. */
+/** Processor time of the longest turn of the agent's event loop, as turns.mjs counts it; 0 if none ran, or the host is off. */
 async function longestTurn(host: LabHost): Promise<{ host: string; ms: number }> {
   const read = host.exec(['cat', '/run/fairlead-longest-turn'], { check: false, timeoutMs: 5_000 });
   const ms = await read.then(({ stdout }) => Math.round(Number(stdout)) || 0).catch(() => 0);
   return { host: host.name, ms };
 }
 
-/** Whoever comes first boots it; it stays until the suite ends (`setup.ts`), and is on the network of each lab that asked for it. */
+/** The first caller boots it; it stays until the suite ends (`setup.ts`), and is on the network of each lab that requested it. */
 async function bootShared(docker: Docker, network: string, image: string): Promise<void> {
   const container = labContainer(SHARED, 'infra');
   const runs = async () => {
@@ -159,15 +163,15 @@ async function bootShared(docker: Docker, network: string, image: string): Promi
   if (!(await runs())) {
     const made = await createNetwork(docker, labName(SHARED));
     const isOurs = made !== null && (await bootOnce({ docker, name: 'infra', container, network: made }, image));
-    // Another file of the suite makes it at this moment.
+    // Another file of the suite creates it at this moment.
     if (!isOurs) await until('the shared infra host', 60_000, runs);
   }
   await docker(['network', 'connect', '--alias', 'infra', network, container]);
 }
 
 /**
- * The engine lets two at once make networks of one name, but not containers.
- * @returns false if somebody else was first; then the network is gone again
+ * The Docker engine lets two concurrent calls create networks of one name, but not containers.
+ * @returns false if another process was first; then the network is removed again
  */
 async function bootOnce(options: HostOptions, image: string): Promise<boolean> {
   try {
@@ -180,7 +184,7 @@ async function bootOnce(options: HostOptions, image: string): Promise<boolean> {
   }
 }
 
-/** Removes the infra host that labs share, left over or done with. */
+/** Removes the infra host that labs share, whether left over or no longer needed. */
 export const removeShared = (docker: Docker): Promise<number> => removeLab(docker, SHARED);
 
 async function boot(
@@ -203,7 +207,10 @@ async function boot(
   ]);
 }
 
-/** Takes the first of the lab's own /24 networks that is free. @returns its id; null if there is a network of this name already */
+/**
+ * Creates a network with the first free one of the lab's own /24 ranges.
+ * @returns its id; null if there is a network of this name already
+ */
 async function createNetwork(docker: Docker, network: string): Promise<string | null> {
   let said = 'this machine has addresses in all of them';
   for (const { subnet, bridge } of await freeLabNets()) {
@@ -216,10 +223,10 @@ async function createNetwork(docker: Docker, network: string): Promise<string | 
   throw new Error(`no network for ${network}: ${said}`);
 }
 
-/** Which lab a host is of: the name of one lab may be the beginning of another one's. */
+/** The lab of a host: the name of one lab may be the beginning of another one's. */
 const NAME_LABEL = 'fairlead-lab.name';
 
-/** Removes all that belongs to the lab of this name: hosts, their disks, the network. @returns how many hosts there were */
+/** Removes everything of the lab of this name: hosts, their disks, the network. @returns the number of hosts */
 export async function removeLab(docker: Docker, name: string): Promise<number> {
   const format = `{{.ID}} {{.Label "${NAME_LABEL}"}}`;
   const { stdout } = await docker(['ps', '-a', '--filter', `name=^${labName(name)}-`, '--format', format]);

@@ -1,4 +1,4 @@
-/** Locks between the processes of this machine (flock(1)): checkouts test side by side and share what the lab made. */
+/** Locks between the processes of this machine (flock(1)): checkouts test in parallel and share what the lab created. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -12,29 +12,29 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
   return work().finally(() => release(holder));
 }
 
-/** Holds the lock from when no other process does. @returns what lets go of it; the end of this process does so as well */
+/** Waits for the lock and holds it. @returns a function that releases it; the end of this process does so as well */
 export async function takeLock(file: string): Promise<() => Promise<void>> {
   const holder = await hold(file, ['--exclusive']);
   if (!holder) throw new Error(`flock cannot lock ${file}; see its message above`);
   return () => release(holder);
 }
 
-/** As `withLock`, but answers null if another process still holds or shares the lock after a few seconds. */
+/** As `withLock`, but returns null if another process still holds or shares the lock after a few seconds. */
 export async function withLockSoon<T>(file: string, work: () => Promise<T>): Promise<T | null> {
   const holder = await hold(file, ['--exclusive', '--timeout', '3']);
   return holder && work().finally(() => release(holder));
 }
 
-/** Shares the lock until this process ends, however it ends; waits while another one holds it alone. */
+/** Shares the lock until this process ends, in any way; waits while another one holds it exclusively. */
 export async function shareLock(file: string): Promise<void> {
   const holder = await hold(file, ['--shared']);
   if (!holder) throw new Error(`flock cannot share ${file}; see its message above`);
-  // Its standard input ends with this process. It keeps nobody's event loop turning.
+  // Its standard input ends with this process. It does not keep the event loop alive.
   holder.unref();
   for (const stream of [holder.stdin, holder.stdout]) if (stream instanceof Socket) stream.unref();
 }
 
-/** @returns a process that has the lock and lives until its standard input ends, or null if it could not be had */
+/** @returns a process that has the lock and lives until its standard input ends, or null if the lock was not free */
 async function hold(file: string, flags: readonly string[]): Promise<ChildProcess | null> {
   mkdirSync(path.dirname(file), { recursive: true });
   const holder = spawn('flock', [...flags, file, 'sh', '-c', 'echo held; exec cat'], {

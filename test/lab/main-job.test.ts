@@ -1,4 +1,4 @@
-/** The main job, by an agent that was installed as docs/install.md says. */
+/** The main job, with an agent that was installed as docs/install.md describes. */
 import { installAgent } from './agent.ts';
 import { mainJob } from './main-job.ts';
 

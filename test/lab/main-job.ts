@@ -1,4 +1,4 @@
-/** The main job on a real host: a commit changes it, and the fleet hears of it. Played however the agent came onto the host. */
+/** The main job on a real host: a commit changes it, and the fleet is informed. Run for every way of installing the agent. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument, PlanDocument, RunDocument, SyncLine } from '../../agent/control/protocol.ts';
 import type { ActionDocument } from '../../manifests-schema/documents.ts';
@@ -7,10 +7,10 @@ import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.t
 import { composeYaml, hostFiles, systemYaml, watched } from './story.ts';
 
 export interface MainJobOptions {
-  /** Of the lab. */
+  /** Name of the lab. */
   name: string;
   install(host: LabHost, options: InstallOptions): Promise<void>;
-  /** Of the host's systemd: its journal is shown where a test fails. */
+  /** The host's systemd unit of the agent, whose journal is shown if a test fails. */
   unit: string;
 }
 
@@ -33,7 +33,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
   const sync = (...flags: string[]) => fairleadJson<Done>(host, 'sync', ...flags);
   const runOf = (id: number) => fairleadJson<RunDocument>(host, 'history', String(id));
 
-  test('1. an empty host follows its first commit, and the broker holds its status', async () => {
+  test('1. an empty host follows its first commit, and the broker has its status', async () => {
     withJournal();
     const commit = await repo.commit(hostFiles('edge-1'), 'Set up edge-1', 'Ann <ann@example.com>');
     await install(host, { repoUrl: repo.httpUrl });
@@ -126,14 +126,14 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
     expect((await fairlead(host, 'plan')).code).toBe(0);
   });
 
-  test('3. what is no longer declared is pruned; volumes and what is foreign stay; a lost directory removes nothing', async () => {
+  test('3. undeclared resources are pruned; volumes and foreign resources stay; a lost directory removes nothing', async () => {
     withJournal();
     await host.exec(['docker', 'run', '-d', '--name', 'foreign', 'infra:5000/app:1']);
     await host.write('/etc/app/foreign', 'mine\n');
     await host.write('/etc/systemd/system/foreign.service', '[Service]\nExecStart=/bin/sleep infinity\n');
     await host.exec(['systemctl', 'start', 'foreign.service']);
 
-    // Three of twelve go: motd, loop.service and the whole volume with its mount.
+    // Three of twelve are removed: motd, loop.service and the whole volume with its mount.
     const compose = composeYaml({ webImage: 'infra:5000/app:2' })
       .replace('      - data:/data\n', '')
       .replace('volumes:\n  data: {}\n', '');
@@ -178,7 +178,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
     expect((await sync()).status).toMatchObject({ sync: 'synced', health: 'healthy' });
   });
 
-  test('4. drift is repaired at once, and history says what had drifted, from what to what', async () => {
+  test('4. drift is repaired at once, and history has the difference', async () => {
     withJournal();
     const ids = ['file:/etc/app/app.conf', 'file:/etc/app/motd', 'service:shop/db', 'unit:steady.service'];
     const { runs } = await fairleadJson<HistoryDocument>(host, 'history', '--limit', '1');
@@ -248,7 +248,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
       expect((await fairlead(host, 'plan')).code).not.toBe(0);
       expect(differing(before, await identities(host, watched))).toEqual([]);
 
-      // What the host runs is still repaired, from the commit that was accepted last.
+      // The running state is still repaired, from the last accepted commit.
       await host.exec(['systemctl', 'stop', 'steady.service']);
       await sync();
       expect((await host.exec(['systemctl', 'is-active', 'steady.service'])).stdout).toBe('active\n');
@@ -257,7 +257,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
     },
   );
 
-  test('5. an image that does not exist stops nothing that runs, and is tried again', async () => {
+  test('5. an image that does not exist stops nothing that runs, and is retried', async () => {
     withJournal();
     const before = await identities(host, watched);
     const commit = await repo.commit(
@@ -272,7 +272,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
     await lab.infra.sh(
       'skopeo --version >/dev/null 2>&1 || true; curl -fsS -H "Accept: application/vnd.docker.distribution.manifest.v2+json" http://127.0.0.1:5000/v2/app/manifests/3 -o /tmp/m && curl -fsS -X PUT -H "Content-Type: application/vnd.docker.distribution.manifest.v2+json" --data-binary @/tmp/m http://127.0.0.1:5000/v2/app/manifests/later',
     );
-    // Nobody asks for it: the retry comes by itself.
+    // The retry comes without a request.
     await statusWhere(
       lab.infra,
       'edge-1',

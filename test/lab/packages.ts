@@ -1,4 +1,4 @@
-/** Programs of Debian that tests need; only what is missing is installed. */
+/** Debian programs that tests need; only missing ones are installed. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './run.ts';
@@ -15,7 +15,7 @@ export async function ensurePrograms(
   const names = missing.map(([, name]) => name);
   log(`installing ${names.join(', ')}`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  // Tests run side by side, and apt-get does not wait for another one.
+  // Tests run in parallel, and apt-get does not wait for another one.
   const apt = (...args: string[]) =>
     run(['flock', '/tmp/fairlead-tests-apt.lock', 'apt-get', ...args], { env, timeoutMs: 600_000 });
   await apt('update');

@@ -1,9 +1,9 @@
-/** Commands of a page of docs/, as tests carry them out: what stands there is what is tried. */
+/** Commands of a page of docs/, as tests run them: exactly the documented ones. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Step {
-  /** Its heading comment: where a person would type it, such as `on the new machine`. */
+  /** Its first comment: where a person would type it, such as `on the new machine`. */
   where: string;
   script: string;
 }
@@ -11,7 +11,7 @@ export interface Step {
 /**
  * The ```sh blocks of a page, in order; the first line of each says where it is typed.
  * @param page below docs/, such as `recovery/broker.md`
- * @param instead what stands for the names of the page in the lab
+ * @param instead replacements for names of the page in the lab
  */
 export function stepsOf(page: string, instead: Readonly<Record<string, string>> = {}): Step[] {
   const text = readFileSync(path.join(import.meta.dirname, '../../docs', page), 'utf8');

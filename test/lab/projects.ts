@@ -6,7 +6,7 @@ import type { LabHost } from './lab.ts';
 
 const DIR = path.join(import.meta.dirname, 'projects');
 
-/** Directory → files, each a stack of its own. Between them they use every path that docker compose carries out. */
+/** Directory → files, each a stack of its own. Together they use every path that docker compose supports. */
 export const PROJECTS: Readonly<Record<string, Readonly<Record<string, string>>>> = Object.fromEntries(
   readdirSync(DIR)
     .sort()
@@ -22,10 +22,10 @@ export const asRepo = (projects: typeof PROJECTS): Record<string, string> =>
     ),
   );
 
-/** Addresses from here are the engine's own choice. A few dozen networks are all that its own pools have room for. */
+/** The Docker engine chooses addresses from here. Its own pools have room for only a few dozen networks. */
 const POOL = '10.200.0.0/16';
 
-/** What the projects expect of a host: room for their networks, and what they call external. */
+/** What the projects need on a host: room for their networks, and their external networks and volumes. */
 export async function prepareHost(host: LabHost): Promise<void> {
   const config = JSON.parse((await host.exec(['cat', '/etc/docker/daemon.json'])).stdout) as object;
   const pools = [{ base: POOL, size: 24 }];

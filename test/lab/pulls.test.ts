@@ -1,4 +1,4 @@
-/** Pulls that go wrong, are cut off, take long: what runs is left alone, and all converges. */
+/** Pulls that fail, are interrupted, or take long: running containers are left alone, and everything converges. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { SyncLine } from '../../agent/core/progress.ts';
 import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
@@ -45,7 +45,7 @@ const web = (image: string) => ({ 'hosts/edge-1/shop/compose.yaml': `services:\n
 const running = async (host: LabHost) =>
   (await host.exec(['docker', 'ps', '--format', '{{.ID}} {{.Image}} {{.Names}}'])).stdout.trim();
 
-test('pulls are told in bytes; once an image, however many want it; three at a time', async () => {
+test('pulls are reported in bytes; once for each image, for any number of services; three in parallel', async () => {
   const images = ['a', 'b', 'c', 'd', 'e'];
   for (const name of images) await pushImage(lab.infra, `many-${name}:1`, 4);
   const services = images.map((name) => service(name, `${SLOW}/many-${name}:1`)).join('');
@@ -77,7 +77,7 @@ test('pulls are told in bytes; once an image, however many want it; three at a t
   }
 });
 
-test('a disk that is full says so, and what runs is left alone', async () => {
+test('a full disk is reported, and running containers are left alone', async () => {
   await pushImage(lab.infra, 'large:1', 64);
   await engine.sh(
     'systemctl stop docker.socket docker; mount -t tmpfs -o size=48m tmpfs /var/lib/docker; systemctl start docker',
@@ -101,7 +101,7 @@ test('a disk that is full says so, and what runs is left alone', async () => {
   }
 });
 
-test('a failed pull leaves the running container alone, and is tried again until it comes off', async () => {
+test('a failed pull leaves the running container alone, and is retried until it succeeds', async () => {
   withJournal();
   const before = await running(agent);
   const commit = await repo.commit(web('infra:5000/app:later'), 'A tag that is not there yet');
@@ -114,12 +114,12 @@ test('a failed pull leaves the running container alone, and is tried again until
   await until('two retries', 180_000, async () => (await retries()) >= 2);
   expect(await running(agent)).toBe(before);
   await retag(lab.infra, 'app:2', 'app:later');
-  // Nobody asks for it: the agent tries by itself, and the commit was not held to be bad.
+  // The agent retries without a request, and the commit was not marked as bad.
   await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
   expect(await running(agent)).toMatch(/infra:5000\/app:later shop-web-1$/);
 });
 
-test('doctor tries each registry; a password that is put right counts at the next try, and shows nowhere', async () => {
+test('doctor tries each registry; a corrected password is used at the next attempt, and is shown nowhere', async () => {
   withJournal();
   const registries = async () =>
     (await fairleadJson<{ findings: { name: string; ok: boolean; message: string }[] }>(agent, 'doctor')).findings.find(
@@ -149,7 +149,7 @@ test('doctor tries each registry; a password that is put right counts at the nex
   }
 });
 
-/** A commit whose image is on its way to the host when this resolves. @returns the commit */
+/** A commit whose image is being pulled when this resolves. @returns the commit */
 async function inThePull(image: string): Promise<string> {
   await pushImage(lab.infra, image, 24);
   const commit = await repo.commit(web(`${SLOW}/${image}`), `To ${image}`);
@@ -162,17 +162,17 @@ async function inThePull(image: string): Promise<string> {
   return commit;
 }
 
-/** One container of the service, of that image, and none beside it. */
+/** Exactly one container of the service, of that image. */
 async function expectOnly(image: string): Promise<void> {
   const all = async () =>
     (await agent.exec(['docker', 'ps', '-a', '--format', '{{.Image}} {{.Names}} {{.State}}'])).stdout.trim();
   const only = `${SLOW}/${image} shop-web-1 running`;
-  // What was replaced goes when its successor is well, which may be a moment after that was told.
+  // A replaced container is removed when its successor is well, which may be a moment after the report.
   await until(only, 60_000, async () => (await all()) === only).catch(() => undefined);
   expect(await all()).toBe(only);
 }
 
-test('kill -9 of the agent in the middle of a pull: what runs goes on, and the next start converges', async () => {
+test('kill -9 of the agent during a pull: running containers keep running, and the next start converges', async () => {
   withJournal();
   const before = await running(agent);
   const commit = await inThePull('killed:1');
@@ -190,7 +190,7 @@ test('a stop of the agent does not wait for a pull to end', async () => {
   expect((await agent.exec(['systemctl', 'show', '-p', 'Result', '--value', 'fairlead.service'])).stdout).toBe(
     'success\n',
   );
-  // The engine gives up what nobody waits for any more, as soon as it notices; it does not bring it to its end.
+  // The Docker engine aborts a pull without a client, as soon as it notices; it does not finish it.
   await until(
     'the download to be gone',
     60_000,
@@ -203,7 +203,7 @@ test('a stop of the agent does not wait for a pull to end', async () => {
   await expectOnly('stopped:1');
 });
 
-test('an engine that is restarted in the middle of a pull: said, tried again, done', async () => {
+test('a restart of the Docker engine during a pull: reported, retried, done', async () => {
   withJournal();
   const commit = await inThePull('restarted:1');
   await agent.exec(['systemctl', 'restart', 'docker']);
@@ -211,12 +211,12 @@ test('an engine that is restarted in the middle of a pull: said, tried again, do
   await expectOnly('restarted:1');
 });
 
-test('a host that is cut off in the middle of a pull, until the engine gives up: it completes when it is back', async () => {
+test('a host that is disconnected during a pull until the Docker engine gives up completes it afterwards', async () => {
   withJournal();
   const before = await running(agent);
   const commit = await inThePull('cut:1');
   await agent.disconnect();
-  // A server that is gone for good: the connection that the pull had must not be the one that goes on.
+  // A server that is gone for good: the pull must not continue on its old connection.
   await lab.infra.exec(['systemctl', 'restart', 'nginx']);
   await agent.exec(['ss', '-K', 'dport', '=', ':5001'], { check: false });
   await until('the failure', 240_000, async () => {

@@ -1,4 +1,4 @@
-/** The process that unpacks, where systemd starts it: what code in it can do, and that the agent uses it. */
+/** The unpacking process, as systemd starts it: the limits of code in it, and that the agent uses it. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -34,33 +34,36 @@ const TRIES = `
   try { net.connect(22, '127.0.0.1').on('connect', () => tell('done')).on('error', (e) => tell('no: ' + e.code)); } catch (e) { tell('no: ' + e.code); }
 `;
 
-test.each(['edge-1', 'edge-2'])('code in it can do nothing, with Node’s own locks and without: %s', async (name) => {
-  const host = lab.host(name);
-  await host.exec(['mkdir', '-p', '/usr/lib/fairlead']);
-  await host.copyIn(NODE_HERE, NODE);
-  writeFileSync(path.join(dir, 'tries.mjs'), TRIES);
-  await host.copyIn(path.join(dir, 'tries.mjs'), '/opt/tries.mjs');
-  const [way] = confined({ script: '/opt/tries.mjs', node: NODE, uid: 0, pid: 1, hasSystemd: true });
-  if (way?.name !== 'systemd') throw new Error('not by systemd');
-  for (const isLocked of [true, false]) {
-    // What Node forbids by itself is not what holds: a fault in Node would take it away.
-    const argv = isLocked ? way.argv : way.argv.filter((word) => !/^--(permission|allow-fs)/.test(word));
-    const { stdout } = await host.exec([...argv], { timeoutMs: 60_000 });
-    const said = JSON.parse(stdout);
-    expect(said).toMatchObject({
-      shadow: expect.stringMatching(/^no: /),
-      key: expect.stringMatching(/^no: /),
-      write: expect.stringMatching(/^no: /),
-      run: expect.stringMatching(/^no: /),
-      memory: expect.stringMatching(/^no: /),
-      connect: expect.stringMatching(/^no: /),
-    });
-    expect(said.uid).toBeGreaterThan(60_000);
-    if (!isLocked) expect(said.root).not.toMatch(/\b(home|root|var|boot)\b/);
-  }
-});
+test.each(['edge-1', 'edge-2'])(
+  'code in it can do nothing, with Node’s permission model and without: %s',
+  async (name) => {
+    const host = lab.host(name);
+    await host.exec(['mkdir', '-p', '/usr/lib/fairlead']);
+    await host.copyIn(NODE_HERE, NODE);
+    writeFileSync(path.join(dir, 'tries.mjs'), TRIES);
+    await host.copyIn(path.join(dir, 'tries.mjs'), '/opt/tries.mjs');
+    const [way] = confined({ script: '/opt/tries.mjs', node: NODE, uid: 0, pid: 1, hasSystemd: true });
+    if (way?.name !== 'systemd') throw new Error('not by systemd');
+    for (const isLocked of [true, false]) {
+      // Node's own restrictions are not what protects: a bug in Node would remove them.
+      const argv = isLocked ? way.argv : way.argv.filter((word) => !/^--(permission|allow-fs)/.test(word));
+      const { stdout } = await host.exec([...argv], { timeoutMs: 60_000 });
+      const said = JSON.parse(stdout);
+      expect(said).toMatchObject({
+        shadow: expect.stringMatching(/^no: /),
+        key: expect.stringMatching(/^no: /),
+        write: expect.stringMatching(/^no: /),
+        run: expect.stringMatching(/^no: /),
+        memory: expect.stringMatching(/^no: /),
+        connect: expect.stringMatching(/^no: /),
+      });
+      expect(said.uid).toBeGreaterThan(60_000);
+      if (!isLocked) expect(said.root).not.toMatch(/\b(home|root|var|boot)\b/);
+    }
+  },
+);
 
-test('one that hangs is ended by the name of its unit, since the end of systemd-run ends no unit', async () => {
+test('a process that hangs is ended by the name of its unit, since the end of systemd-run ends no unit', async () => {
   const host = lab.host('edge-2');
   writeFileSync(path.join(dir, 'hangs.mjs'), 'setInterval(() => {}, 1000);');
   await host.copyIn(path.join(dir, 'hangs.mjs'), '/opt/hangs.mjs');
@@ -78,7 +81,7 @@ test('one that hangs is ended by the name of its unit, since the end of systemd-
   await expect.poll(state).toBe('inactive');
 });
 
-test('a host follows its repository through it, and what stays between fetches is a shell without rights', async () => {
+test('a host follows its repository through it, and only a shell without rights stays between fetches', async () => {
   const host = lab.host('edge-1');
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
   const repo = await lab.infra.createRepo('fleet');
@@ -91,7 +94,7 @@ test('a host follows its repository through it, and what stays between fetches i
   expect(await host.journal('fairlead.service')).not.toMatch(/cannot be read by a process/);
   const { stdout } = await host.sh('journalctl --sync; journalctl --no-pager -o cat _PID=1');
   expect(stdout).toMatch(/unpacks what a git server sent to fairlead/);
-  // Whoever runs with a number that no account has.
+  // Processes with a user id that no account has.
   const others = async () => {
     const { stdout } = await host.exec(['ps', '-eo', 'pid=,uid=,comm=']);
     return stdout.split('\n').flatMap((line) => {
@@ -106,7 +109,7 @@ test('a host follows its repository through it, and what stays between fetches i
   expect(status).toMatch(/^NoNewPrivs:\t1$/m);
   expect(status).toMatch(/^Seccomp:\t2$/m);
   expect((await host.exec(['ls', `/proc/${pid}/root`])).stdout).not.toMatch(/\b(home|root|var|boot)\b/);
-  // The next fetch goes through it, and the agent's end is its own.
+  // The next fetch uses it, and the end of the agent ends it.
   await repo.commit({ 'hosts/edge-1/a.yaml': 'files: {/etc/x: {content: "y"}}\n' }, 'Second');
   await fairlead(host, 'sync');
   expect((await host.exec(['cat', '/etc/x'])).stdout).toBe('y');

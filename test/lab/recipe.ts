@@ -1,4 +1,4 @@
-/** What is in the lab's host images. A change here makes new images. */
+/** The content of the lab's host images. A change here makes new images. */
 
 export type Flavour = 'debian13' | 'debian12';
 
@@ -15,8 +15,8 @@ const COMMON = [
 ]; // biome-ignore format: a list
 
 export const RECIPES: Record<Flavour, Recipe> = {
-  // Debian 13 splits the client off; its docker-compose is the v2 plugin. Docker 28 and docker compose 2.40 come from the
-  // next release: they need no newer libc than Debian 13's.
+  // Debian 13 splits the client off; its docker-compose is the v2 plugin. Docker 28 and docker compose 2.40 come from the next
+  // release: they need no newer libc than Debian 13's.
   debian13: {
     suite: 'trixie',
     packages: [...COMMON, 'docker-cli', 'docker-compose'],
@@ -25,7 +25,7 @@ export const RECIPES: Record<Flavour, Recipe> = {
   debian12: { suite: 'bookworm', packages: COMMON },
 };
 
-/** Not wanted in a host by itself; the infra host starts what it needs. */
+/** Units that a host does not start by itself; the infra host starts those that it needs. */
 export const MASKED = [
   'systemd-modules-load.service',
   'systemd-networkd-wait-online.service',
@@ -45,7 +45,7 @@ export const DISABLED = [
   'ssh.socket',
 ];
 
-/** Mounts cgroups as a machine with cgroup v1 has them (v2: as they are), then hands over to systemd. */
+/** Mounts cgroups as a machine with cgroup v1 does (v2: unchanged), then starts systemd. */
 const HOST_INIT = `#!/bin/sh
 set -e
 if [ ! -f /sys/fs/cgroup/cgroup.controllers ]; then
@@ -84,7 +84,7 @@ const REGISTRY =
 const GITCONFIG =
   '[safe]\n\tdirectory = *\n[uploadpack]\n\tallowFilter = true\n\tallowAnySHA1InWant = true\n[init]\n\tdefaultBranch = main\n';
 
-/** Path in the image → content; executable where it begins with #!. */
+/** Path in the image → content; executable if it begins with #!. */
 export const FILES: Record<string, string> = {
   'host-init': HOST_INIT,
   'etc/docker/daemon.json': DAEMON_JSON,
@@ -92,7 +92,7 @@ export const FILES: Record<string, string> = {
   'etc/mosquitto/conf.d/lab.conf': MOSQUITTO,
   'etc/docker/registry/config.yml': REGISTRY,
   'etc/gitconfig': GITCONFIG,
-  // Tests restart the engine more often than Debian's unit allows (three starts a minute).
+  // Tests restart the Docker engine more often than Debian's unit allows (three starts a minute).
   'etc/systemd/system/docker.service.d/lab.conf': '[Unit]\nStartLimitIntervalSec=0\n',
   // Keeps the journal in memory: a lab host lives for minutes.
   'etc/systemd/journald.conf.d/lab.conf': '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n',

@@ -13,7 +13,7 @@ export const USERS = { [BASIC]: ['puller', PASSWORD], [TOKEN]: ['robot', TOKEN_P
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** Gives out tokens as https://distribution.github.io/distribution/spec/auth/jwt/ says, to one user. */
+/** Issues tokens to one user, by https://distribution.github.io/distribution/spec/auth/jwt/. */
 const TOKEN_SERVER = `
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
@@ -89,30 +89,33 @@ export async function startRegistries(infra: Infra): Promise<void> {
     });
 }
 
-/** The host's engine trusts the CA of the registries, as an administrator would make it. */
+/** Makes the host's Docker engine trust the CA of the registries, as an administrator would. */
 export async function trustRegistries(infra: Infra, host: LabHost): Promise<void> {
   const ca = (await infra.exec(['cat', '/srv/registries/ca.crt'])).stdout;
   for (const registry of [BASIC, TOKEN]) await host.write(`/etc/docker/certs.d/${registry}/ca.crt`, ca);
 }
 
-/** The host's engine takes plain http from the slow registry, too, and tries a broken download twice, not five times with growing pauses. */
+/**
+ * Makes the host's Docker engine accept plain http from the slow registry, too, and retry a broken download twice, not five times
+ * with growing pauses.
+ */
 export async function trustSlow(host: LabHost): Promise<void> {
   const file = '/etc/docker/daemon.json';
   const config = JSON.parse((await host.exec(['cat', file])).stdout) as object;
   const keys = { 'insecure-registries': ['infra:5000', SLOW], 'max-download-attempts': 2 };
   await host.write(file, JSON.stringify({ ...config, ...keys }));
-  // A reload takes the first of them alone.
+  // A reload applies only the first of them.
   await host.exec(['systemctl', 'restart', 'docker']);
 }
 
-/** Blobs of a megabyte and more that the slow registry has sent to their end. */
+/** Blobs of a megabyte and more that the slow registry has sent completely. */
 export const blobsSent = async (infra: Infra): Promise<string[]> =>
   (await infra.exec(['cat', '/var/log/nginx/access.log'])).stdout
     .split('\n')
     .filter((line) => /blobs\/sha256:\w+ HTTP\/1.1" 200 \d{7,}/.test(line))
     .map((line) => /sha256:\w+/.exec(line)?.[0] ?? '');
 
-/** Makes an image of some random megabytes under a name of the open registry. */
+/** Creates an image of some random megabytes under a name of the open registry. */
 export async function pushImage(infra: Infra, name: string, megabytes = 0, platform = 'linux/amd64'): Promise<void> {
   await infra.exec([
     'sh',
@@ -129,15 +132,15 @@ export async function pushImage(infra: Infra, name: string, megabytes = 0, platf
   ]);
 }
 
-/** Another name for what the open registry has under the first one: nothing but the manifest is sent. */
+/** Another name for an image of the open registry: only the manifest is sent. */
 export const retag = (infra: Infra, from: string, to: string): Promise<unknown> =>
   infra.exec(['node', '-e', `${MANIFESTS}; (async () => put(to, await get(from)))()`, from, to]);
 
-/** An index (manifest list) under a name: platform → the image of the open registry that it has for it. */
+/** An index (manifest list) under a name: platform → the image of the open registry for it. */
 export const pushIndex = (infra: Infra, name: string, images: Record<string, string>): Promise<unknown> =>
   infra.exec(['node', '-e', `${MANIFESTS}; index(JSON.parse(from), to)`, JSON.stringify(images), name]);
 
-/** The digest by which the open registry knows a name. */
+/** The digest of a name in the open registry. */
 export const digestOf = async (infra: Infra, name: string): Promise<string> =>
   (await infra.exec(['node', '-e', `${MANIFESTS}; get(from).then((m) => console.log(m.digest))`, name])).stdout.trim();
 

@@ -1,4 +1,7 @@
-/** A relay as a process that can be killed: `node relay-process.ts SETTINGS`. Its time passes faster; its log goes to its output, a JSON in each line. */
+/**
+ * A relay as a process that can be killed: `node relay-process.ts SETTINGS`. Its time passes faster; its log goes to its output,
+ * one JSON object a line.
+ */
 import { runRelay } from '../../agent/fleet/relay/relay.ts';
 import { readSettings } from '../../agent/fleet/relay/settings.ts';
 import type { Log } from '../../agent/log.ts';

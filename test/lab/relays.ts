@@ -1,4 +1,4 @@
-/** Relays as processes, and the chat and the forge that they tell, on loopback. */
+/** Relays as processes, and the chat and the forge that they send to, on loopback. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,15 +10,15 @@ import path from 'node:path';
 const SCRIPT = path.join(import.meta.dirname, 'relay-process.ts');
 
 export interface RelayProcess {
-  /** Where it takes webhooks; null as long as it does not. */
+  /** Where it accepts webhooks; null as long as it does not. */
   port(): number | null;
-  /** What it wrote, for a test that failed. */
+  /** Its output, for a test that failed. */
   output(): string;
   /** Resolves when it is gone. */
   kill(): Promise<void>;
 }
 
-/** Whoever is told: each request, and with what it was answered. */
+/** The receiver: each request, and its answer. */
 export interface FarEnd {
   readonly url: string;
   readonly requests: { path: string; body: unknown; status: number }[];

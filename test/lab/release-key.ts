@@ -1,11 +1,11 @@
-/** OpenPGP keys for tests: made in a moment, for one test alone. */
+/** OpenPGP keys for tests: created in a moment, for one test alone. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
 export interface TrialKeyOptions {
-  /** Gets the secret key; only root may read it. */
+  /** File for the secret key; only root may read it. */
   file: string;
   passphrase?: string;
   /** As `gpg --quick-generate-key` names it. */

@@ -1,4 +1,7 @@
-/** Signatures, checksums and the APT repository of a release, by the tools that make and read them; hosts are in packages.test.ts. */
+/**
+ * Signatures, checksums and the APT repository of a release, with the tools that create and read them; hosts are in
+ * packages.test.ts.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -24,7 +27,7 @@ beforeAll(async () => {
     'dpkg-deb': 'dpkg',
   });
   dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-release-'));
-  // Not every rpm in use reads a key of another kind.
+  // Not every rpm in use supports other kinds of keys.
   writeTrialKey({ file: at('key.asc'), algorithm: 'rsa3072' });
   signer = openSigner({ key: at('key.asc') });
 });
@@ -33,7 +36,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** gpgv(1) with the key that a release brings. @returns its exit code */
+/** gpgv(1) with the published key of a release. @returns its exit code */
 function verified(key: string, ...files: string[]): number | null {
   execFileSync('gpg', ['--batch', '--yes', '--dearmor', '--output', at('keyring.gpg'), key]);
   return spawnSync('gpgv', ['--keyring', at('keyring.gpg'), ...files]).status;
@@ -79,7 +82,7 @@ test('checksums name every file of a release, and are signed', () => {
   expect(verified(key, signature, sums)).not.toBe(0);
 });
 
-test('an rpm is signed in itself', () => {
+test('an rpm contains its signature', () => {
   const rpm = tinyRpm(at('rpms'));
   const db = ['--dbpath', at('rpmdb')];
   const checked = () => spawnSync('rpmkeys', [...db, '--checksig', rpm], { encoding: 'utf8' }).stdout;
@@ -115,14 +118,14 @@ test('a package of another suite is not offered to hosts that follow the first',
   expect(index('candidate')).toContain('2.0~rc.1');
 });
 
-test('a package that was published is never replaced by other bytes', () => {
+test('a published package is never replaced by other bytes', () => {
   const repository = at('apt-same');
   publishApt({ repository, debs: [tinyDeb('1.0')], suite: 'stable', signer });
   const publish = () => publishApt({ repository, debs: [tinyDeb('1.0', 'other')], suite: 'stable', signer });
   expect(publish).toThrow('another package of this name was published');
 });
 
-test('a repository is not signed with a key that its hosts do not trust, unless that is said', () => {
+test('a repository is not signed with a key that its hosts do not trust, unless that is confirmed', () => {
   const repository = at('apt-key');
   publishApt({ repository, debs: [], suite: 'stable', signer });
   writeTrialKey({ file: at('other.asc') });
@@ -138,7 +141,7 @@ test('a repository is not signed with a key that its hosts do not trust, unless 
   }
 });
 
-test('a key with a passphrase signs with the file that has it, and not without', () => {
+test('a key with a passphrase signs with the passphrase file, and not without', () => {
   writeTrialKey({ file: at('locked.asc'), passphrase: 'correct horse' });
   writeFileSync(at('passphrase'), 'correct horse\n', { mode: 0o600 });
   writeFileSync(at('text'), 'text');
@@ -162,7 +165,7 @@ test('a key that others may read, or a file with two keys, is refused', () => {
   expect(() => openSigner({ key: at('two.asc') })).toThrow('others may read it; run chmod 600');
 });
 
-test('a signer that is closed leaves no key on this machine', () => {
+test('closing a signer leaves no key on this machine', () => {
   const tmp = at('tmp');
   mkdirSync(tmp);
   const script = `import { openSigner } from ${JSON.stringify(path.join(ROOT, 'packaging/release/openpgp.ts'))};

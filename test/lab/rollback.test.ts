@@ -1,4 +1,6 @@
-/** On a real host: a commit that does not settle, and commits that cut the host off, are taken back by the host itself. */
+/**
+ * On a real host: a commit that does not settle, and commits that cut the host's connection, are rolled back by the host itself.
+ */
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
@@ -18,7 +20,7 @@ beforeAll(async () => {
   repo = await lab.infra.createRepo('fleet');
   good = await repo.commit(
     {
-      // Shorter than a probe of the way home: one that stays silent is enough.
+      // Shorter than the timeout of a connectivity probe: one unanswered probe is enough.
       [`${H}/host.yaml`]: 'settle: {timeout: 9s}\n',
       [`${H}/system.yaml`]: 'files: {/etc/app.conf: {content: "good\\n"}}\n',
       [`${H}/shop/compose.yaml`]: compose('infra:5000/app:1', HEALTH),
@@ -33,13 +35,13 @@ const withJournal = () => onTestFailed(async () => console.error(await host.jour
 
 const compose = (image: string, health: string) =>
   `services:\n  web:\n    image: ${image}\n    restart: unless-stopped\n    ${health}\n`;
-/** Without a healthcheck a container counts as well after so long. */
+/** Without a healthcheck a container counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 const SICK = 'healthcheck: {test: [CMD, /bin/false], interval: 1s, timeout: 1s, retries: 2}';
 const image = async () =>
   (await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout.trim();
 
-test('a commit that makes a service unhealthy is taken back, is told of, and is not tried again', async () => {
+test('a commit that makes a service unhealthy is rolled back, reported, and not tried again', async () => {
   withJournal();
   const bad = await repo.commit(
     {
@@ -71,7 +73,7 @@ test('a commit that makes a service unhealthy is taken back, is told of, and is 
   await repo.commit({ 'README.md': 'the same for this host\n' }, 'The same content under another id');
   expect((await fairlead(host, 'sync')).stdout).toContain('same content');
   expect((await host.exec(['docker', 'inspect', '-f', '{{.Id}}', 'shop-web-1'])).stdout).toBe(id);
-  // What only the bad commit declared is gone.
+  // Resources that only the bad commit declared are gone.
   expect((await host.exec(['ls', '/etc/new.conf'], { check: false })).code).not.toBe(0);
 
   const mended = await repo.commit(
@@ -86,7 +88,7 @@ test('a commit that makes a service unhealthy is taken back, is told of, and is 
   good = mended;
 });
 
-describe('what is not the commit’s own fault', () => {
+describe('failures that are not the commit’s own fault', () => {
   const fault = (compose: string | null) => repo.commit({ [`${H}/fault/compose.yaml`]: compose }, 'Whose fault');
   const stateOf = async () =>
     (await host.exec(['docker', 'inspect', '-f', '{{.State.Status}}', 'fault-web-1'], { check: false })).stdout.trim();
@@ -96,7 +98,7 @@ describe('what is not the commit’s own fault', () => {
     expect((await fairleadJson<StatusDocument>(host, 'status')).bad).toEqual([]);
   };
 
-  test('a network that nobody made yet: the rest is applied, and it comes by itself when somebody makes it', async () => {
+  test('a missing external network: the rest is applied, and the service follows when somebody creates it', async () => {
     withJournal();
     const commit = await fault(
       `services: {web: {image: "infra:5000/app:1", ${SOON}, networks: [web]}, well: {image: "infra:5000/app:1", ${SOON}}}\nnetworks: {web: {external: true}}\n`,
@@ -120,7 +122,7 @@ describe('what is not the commit’s own fault', () => {
     await host.exec(['docker', 'network', 'rm', 'web']);
   });
 
-  test('a port of somebody else: it comes by itself when that is free', async () => {
+  test('a port in use: the service follows when the port is free', async () => {
     withJournal();
     const { stdout } = await host.sh(
       '/usr/bin/docker run -d --name squatter -p 8099:80 infra:5000/app:1 /bin/busybox sleep 1000',
@@ -134,7 +136,7 @@ describe('what is not the commit’s own fault', () => {
     await cleared();
   });
 
-  test('an application that restarts until its database is up', async () => {
+  test('an application that restarts until its database is up is waited for', async () => {
     withJournal();
     await host.sh('mkdir -p /srv/db; (sleep 10; touch /srv/db/up) >/dev/null 2>&1 &');
     await fault(
@@ -187,7 +189,7 @@ test.each([
     'a network that is stopped',
     { [`${H}/cut.yaml`]: once('/usr/sbin/ip link set eth0 down', '/usr/sbin/ip link set eth0 up') },
   ],
-])('%s that cuts the host off is undone by the host itself', async (what, files) => {
+])("%s that cuts the host's connection is undone by the host itself", async (what, files) => {
   withJournal();
   const cut = await repo.commit(files, `Cut off by ${what}`);
   await fairlead(host, 'sync', '--no-wait');
@@ -204,7 +206,7 @@ test.each([
   good = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
 });
 
-test('a commit that cuts the host off is taken back although other syncs are asked for meanwhile, and the agent is restarted', async () => {
+test("a commit that cuts the host's connection is rolled back although other syncs are requested meanwhile, and the agent is restarted", async () => {
   withJournal();
   const cut = await repo.commit(
     {
@@ -219,7 +221,7 @@ test('a commit that cuts the host off is taken back although other syncs are ask
     const { code, stderr } = await host.exec(['iptables', '-w', '-C', 'OUTPUT', '-o', 'eth0', '-j', 'DROP'], {
       check: false,
     });
-    // iptables(8): 1 where there is no such rule; anything else says nothing of it.
+    // iptables(8): 1 if there is no such rule; any other code says nothing about it.
     if (code > 1) throw new Error(`iptables ended with ${code}: ${stderr}`);
     return code === 0;
   };
@@ -235,7 +237,7 @@ test('a commit that cuts the host off is taken back although other syncs are ask
   const status = await statusOnceBackFrom(cut);
   expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: good } });
   expect(await isShut()).toBe(false);
-  // A packet filter that drops is mere silence, which proves nothing: the commit is tried again later.
+  // A packet filter that drops packets looks like an outage, which proves nothing: the commit is tried again later.
   expect(status.bad.map((b) => b.commit)).not.toContain(cut);
   expect((await host.exec(['systemctl', 'is-active', 'cut.service'], { check: false })).stdout).not.toBe('active\n');
   good = await repo.commit({ [`${H}/cut.yaml`]: null }, 'Without the wall');
@@ -243,7 +245,7 @@ test('a commit that cuts the host off is taken back although other syncs are ask
   good = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
 });
 
-test('a server that goes down for everybody meanwhile undoes no good work', async () => {
+test('a server that goes down for all hosts meanwhile causes no rollback', async () => {
   withJournal();
   const commit = await repo.commit(
     {
@@ -270,7 +272,10 @@ test('a server that goes down for everybody meanwhile undoes no good work', asyn
   );
 });
 
-/** A private CA and a certificate of it for `infra`, made now; nginx serves the repository with it. @returns the CA's PEM, and that of another one */
+/**
+ * Creates a private CA and a certificate of it for `infra`; nginx serves the repository with it.
+ * @returns the CA's PEM, and that of another one
+ */
 async function privateTls(): Promise<{ right: string; wrong: string }> {
   await lab.infra.sh(`mkdir -p /srv/tls; cd /srv/tls
 for ca in right wrong; do
@@ -309,11 +314,11 @@ test('a wrong CA file that cuts the host off from its repository is undone by th
   expect((await fairlead(host, 'sync')).code).toBe(0);
 });
 
-test('an address of repository and broker that does not answer from here is undone by the host itself', async () => {
+test('an unreachable address of repository and broker is undone by the host itself', async () => {
   withJournal();
   const applied = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
   const infra = await lab.infra.address();
-  // Nobody has this address in the lab's own network, so what is sent by it goes nowhere.
+  // Nobody has this address in the lab's own network, so packets to it are lost.
   const route = `${infra}/32 via ${infra.replace(/\d+$/, '250')}`;
   const cut = await repo.commit(
     { [`${H}/cut.yaml`]: once(`/usr/sbin/ip route add ${route}`, `/usr/sbin/ip route del ${route}`) },
@@ -335,11 +340,14 @@ const statusOnceBackFrom = (commit: string) =>
     240_000,
   );
 
-/** The host itself went back, and says so in its status, its history and, where that was the question, at the broker again. */
+/**
+ * The host itself rolled back, and reports so in its status, its history and, if the broker had been cut off, at the broker
+ * again.
+ */
 async function takenBack(cut: string, applied: string, way: string): Promise<void> {
   const status = await statusOnceBackFrom(cut);
   expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: applied } });
-  // What this host itself says (no trust, no way to that host) makes a commit bad.
+  // An error of this host itself (no trust, no route to that host) makes a commit bad.
   expect(status.bad[0]).toMatchObject({ commit: cut, reason: 'WayHomeShut' });
   expect(status.problems[0]).toMatchObject({ id: way, reason: 'WayHomeShut' });
   const { runs } = await fairleadJson<{ runs: { sync: string; reason: string; message: string }[] }>(host, 'history');

@@ -1,4 +1,4 @@
-/** Programs that are run, and conditions that are waited for. */
+/** Running programs, and waiting for conditions. */
 import { spawn } from 'node:child_process';
 import os from 'node:os';
 
@@ -13,7 +13,7 @@ export interface ExecOptions {
   /** Read as standard input, instead of `input`. */
   stream?: NodeJS.ReadableStream;
   timeoutMs?: number;
-  /** Default true: a non-zero exit throws, with what was printed. */
+  /** Default true: a non-zero exit throws, with the output. */
   check?: boolean;
   env?: Record<string, string>;
   cwd?: string | undefined;
@@ -24,14 +24,14 @@ export interface RunOptions extends ExecOptions {
   onlyEnv?: Record<string, string>;
   /** The time limit ends all processes of the program's group, not just the program. */
   group?: boolean;
-  /** Told of each line of output and of errors as it comes. */
+  /** Called for each line of output and of errors. */
   onLine?: (line: string) => void;
 }
 
-/** A program has ended but something that it left running holds its output open: nothing more is read after this long. */
+/** If a program has ended but a child process holds its output open, reading stops after this long. */
 const QUIET_MS = 300;
 
-/** Runs a program (argv, no shell) and collects what it prints. */
+/** Runs a program (argv, no shell) and collects its output. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<ExecResult> {
   const [file = '', ...args] = argv;
   const { onlyEnv, group = false, check = true, timeoutMs = 300_000, onLine } = options;
@@ -63,7 +63,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     child.on('exit', () => {
       quiet = setTimeout(() => {
         const before = chunks;
-        // A busy process comes here before it has read what waits in the pipes: that is read first (setImmediate follows it).
+        // A busy process comes here before it has read all data in the pipes: that is read first (setImmediate follows it).
         setImmediate(() => {
           if (chunks > before) return quiet?.refresh();
           child.stdout.destroy();
@@ -88,7 +88,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
   });
 }
 
-/** A last line without a line break is not told of. */
+/** A last line without a line break is not passed on. */
 function linesTo(tell: (line: string) => void): (chunk: Buffer) => void {
   let open = '';
   return (chunk) => {
@@ -111,9 +111,9 @@ const FIRST_POLL_MS = 5;
 const POLL_MS = 100;
 
 /**
- * Polls until `probe` answers something other than undefined or false, at first after milliseconds, since most of what is waited
- * for comes at once. A probe that throws has not answered yet. One that takes long is asked at most half of the time, so that
- * waiting does not slow down what is waited for.
+ * Polls until `probe` returns something other than undefined or false, at first after milliseconds, since most conditions hold at
+ * once. A probe that throws has not answered yet. A slow probe runs at most half of the time, so that waiting does not slow down
+ * what is waited for.
  */
 export async function until<T>(
   what: string,

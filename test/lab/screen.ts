@@ -8,7 +8,7 @@ export interface Screen {
   type(text: string): Promise<void>;
   /** Presses keys by their tmux names: `Enter`, `Tab`, `C-c`. */
   press(...keys: string[]): Promise<void>;
-  /** What has been shown, scrolled lines included; with `colours` escape sequences as well; `joined`: broken lines made whole. */
+  /** The content so far, including scrolled lines; with `colours` also escape sequences; `joined`: wrapped lines are joined. */
   text(options?: { colours?: boolean; joined?: boolean }): Promise<string>;
   /** Waits until the screen shows it. @returns the screen */
   shows(what: string | RegExp, timeoutMs?: number): Promise<string>;

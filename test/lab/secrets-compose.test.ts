@@ -1,4 +1,4 @@
-/** Encrypted files of a stack on a real engine: `secrets:` and `env_file`, over a reboot, a rotation and a removal. */
+/** Encrypted files of a stack on a real Docker engine: `secrets:` and `env_file`, over a reboot, a rotation and a removal. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { stringify } from 'yaml';
 import { leaksBelow, leaksIn } from '../engine/leaks.ts';
@@ -16,7 +16,7 @@ const TOKENS = ['tok-1 "q\'uoted" & $HOME', 'tok-2 rotated/Zm9v+YmFy'] as const;
 const PASSWORDS = ['pw-one_4711 \\x', 'pw-two_0815 <y>'] as const;
 const said: string[] = [];
 
-/** Without a healthcheck a container counts as well after so long. */
+/** Without a healthcheck a container counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 const COMPOSE = `services:
   web:
@@ -30,11 +30,11 @@ secrets:
   token: {file: ./token.age}
 `;
 
-/** Another stack, whose encrypted files say by no name what they are. */
+/** Another stack, whose encrypted files do not have the usual names. */
 const OTHER = 'hosts/edge-1/other';
 const OTHER_TREE = `/var/lib/fairlead/tree/${OTHER}`;
 const KEYS = { env: 'env-9f3A_Key', file: 'file-7c2B_Key', mounted: 'conf-5d1C_Key', tree: 'tree-3e0D_Key' };
-/** It stands in the clear, in a label. */
+/** A secret in plain text, in a label. */
 const LABELS = ['label-1a2B_Token', 'label-3c4D_Token'] as const;
 const OTHER_COMPOSE = (label: string) => `services:
   app:
@@ -62,10 +62,10 @@ async function other(label: string): Promise<Parameters<FleetRepo['commit']>[0]>
   };
 }
 
-/** By Debian's age. */
+/** Encrypted with Debian's age. */
 const armored = async (text: string, to: string) => (await host.exec(['age', '-a', '-r', to], { input: text })).stdout;
 
-/** The stack, encrypted anew: the same values make other bytes each time. */
+/** The stack, encrypted again: the same values yield other bytes each time. */
 async function stack(token: string, password: string): Promise<Record<string, string>> {
   return {
     [`${STACK}/compose.yaml`]: COMPOSE,
@@ -80,7 +80,7 @@ async function say(...args: string[]) {
 }
 const inside = async (...argv: string[]) =>
   (await host.exec(['docker', 'exec', 'shop-web-1', ...argv], { check: false })).stdout;
-/** What the container has: the mounted secret, and the variable. */
+/** The secrets in the container: the mounted file, and the variable. */
 const has = async () => [
   await inside('cat', '/run/secrets/token'),
   await inside('sh', '-c', 'printf %s "$DB_PASSWORD"'),
@@ -102,7 +102,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.stop());
 
-test('the container has them; on the host they are root’s alone', async () => {
+test('the container has them; on the host only root can read them', async () => {
   withJournal();
   expect(await has()).toEqual([TOKENS[0], PASSWORDS[0]]);
   const { stdout } = await host.sh(
@@ -113,7 +113,7 @@ test('the container has them; on the host they are root’s alone', async () => 
   );
 });
 
-test('encrypted anew with the same values nothing is done', async () => {
+test('encrypted again with the same values, they cause no change', async () => {
   withJournal();
   const before = await identity();
   await repo.commit(await stack(TOKENS[0], PASSWORDS[0]), 'The same, encrypted anew');
@@ -121,7 +121,7 @@ test('encrypted anew with the same values nothing is done', async () => {
   expect(await identity()).toEqual(before);
 });
 
-test('after a power cut the container finds them, without the repository', async () => {
+test('after a power cut the container has them, without the repository', async () => {
   withJournal();
   await lab.infra.exec(['systemctl', 'stop', 'nginx']);
   await host.powerOff();
@@ -132,7 +132,7 @@ test('after a power cut the container finds them, without the repository', async
   await until('the daemon', 60_000, async () => (await fairlead(host, 'sync')).code === 0);
 });
 
-test('rotated, the container gets the new ones: a mounted file by a restart, a variable by a new container', async () => {
+test('after a rotation the container gets the new ones: a mounted file by a restart, a variable by a new container', async () => {
   withJournal();
   const [id, began] = await identity();
   await repo.commit(await stack(TOKENS[1], PASSWORDS[0]), 'Another token');
@@ -151,7 +151,7 @@ test('rotated, the container gets the new ones: a mounted file by a restart, a v
   expect((await identity())[0]).not.toBe(id);
 });
 
-test('one that this host cannot open refuses the commit, names the file, and leaves the container', async () => {
+test('one that this host cannot decrypt refuses the commit, is named, and leaves the container alone', async () => {
   withJournal();
   const before = await identity();
   const other = 'age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj';
@@ -164,7 +164,7 @@ test('one that this host cannot open refuses the commit, names the file, and lea
   expect(await identity()).toEqual(before);
 });
 
-test('encrypted files of any name are opened on every way, and scripts can be executed', async () => {
+test('encrypted files of any name are decrypted on every route, and scripts can be executed', async () => {
   withJournal();
   await repo.commit(await other(LABELS[0]), 'Another stack');
   const { code, stdout, stderr } = await say('sync');
@@ -177,7 +177,7 @@ test('encrypted files of any name are opened on every way, and scripts can be ex
   expect(modes.stdout.trim().split('\n')).toEqual(['755', '600', '600', '644']);
 });
 
-test('a token in a label is rotated, and neither the old one nor the new one is told', async () => {
+test('a token in a label is rotated, and neither the old nor the new one is shown', async () => {
   withJournal();
   await repo.commit(await other(LABELS[1]), 'Another token');
   const plan = await say('plan');
@@ -187,7 +187,7 @@ test('a token in a label is rotated, and neither the old one nor the new one is 
   expect(label.stdout.trim()).toBe(LABELS[1]);
 });
 
-test('a commit that changes the executable bit alone changes the mode, and restarts nobody', async () => {
+test('a commit that changes only the executable bit changes the mode, and restarts nothing', async () => {
   withJournal();
   const id = ['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'other-app-1'];
   const before = (await host.exec(id)).stdout;
@@ -197,7 +197,7 @@ test('a commit that changes the executable bit alone changes the mode, and resta
   expect((await host.exec(id)).stdout).toBe(before);
 });
 
-test('no log, answer, topic, database page, label or temporary file shows one', async () => {
+test('no log, answer, topic, database page, label or temporary file contains one', async () => {
   withJournal();
   const sealed = [...TOKENS, ...PASSWORDS, ...Object.values(KEYS)];
   const all = [...sealed, ...LABELS];
@@ -213,7 +213,7 @@ test('no log, answer, topic, database page, label or temporary file shows one', 
     await host.exec(['docker', 'inspect', '-f', '{{json .Config.Labels}} {{json .Mounts}}', 'shop-web-1'])
   ).stdout;
   const root = `/proc/${await host.pid()}/root`;
-  // The scan sees the one place where it must be.
+  // The scan finds the one place that must contain it.
   expect(leaksBelow(`${root}/var/lib/fairlead/secrets`, sealed, /never/).length).toBeGreaterThan(0);
   expect([
     ...leaksBelow(
@@ -221,7 +221,7 @@ test('no log, answer, topic, database page, label or temporary file shows one', 
       sealed,
       /\/secrets\/shop\/secrets\/token$|\/other\/(conf\.yaml|tree\/token)$/,
     ),
-    // What stands in the repository in the clear is in the accepted commit's files as well.
+    // Secrets in plain text in the repository are in the accepted commit's files as well.
     ...leaksBelow(`${root}/var/lib/fairlead`, LABELS, /\.snapshot$/),
     ...leaksBelow(`${root}/run/fairlead`, all, /never/),
     ...leaksBelow(`${root}/tmp`, all, /never/),
@@ -232,7 +232,7 @@ test('no log, answer, topic, database page, label or temporary file shows one', 
   ]).toEqual([]);
 });
 
-test('when the stack goes its secrets go with it', async () => {
+test('when the stack is removed its secrets are removed', async () => {
   withJournal();
   const files = [...Object.keys(await stack('', '')), ...Object.keys(await other(''))];
   await repo.commit(Object.fromEntries(files.map((f) => [f, null])), 'No stack');

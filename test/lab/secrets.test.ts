@@ -1,4 +1,7 @@
-/** Secrets on a real host: Debian's age as the other side, units and jobs that quote them, and a scan of all the agent leaves. */
+/**
+ * Secrets on a real host: Debian's age as the other side, units and jobs that print them, and a scan of everything that the agent
+ * leaves.
+ */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -35,7 +38,7 @@ async function say(...args: string[]) {
 }
 const text = async (file: string) => (await host.exec(['cat', file])).stdout;
 
-test('age of Debian and ours read each other, with the host’s own key', async () => {
+test("Debian's age and ours decrypt each other's files, with the host’s own key", async () => {
   withJournal();
   expect(recipient).toMatch(/^age1/);
   const KEY = '/var/lib/fairlead/age.key';
@@ -50,7 +53,7 @@ test('age of Debian and ours read each other, with the host’s own key', async 
   await host.sh('rm /root/*.age');
 });
 
-test('files, units and drop-ins have them; what quotes them is masked', async () => {
+test('files, units and drop-ins contain them; output that quotes them is masked', async () => {
   withJournal();
   await host.sh(`printf '%s\\n' '${TOKEN}' | age -a -r ${recipient} > /tmp/token.age`);
   const token = await text('/tmp/token.age');
@@ -109,7 +112,7 @@ test('files, units and drop-ins have them; what quotes them is masked', async ()
   }
 });
 
-test('a key that is lost is a clear error; what runs stays', async () => {
+test('a lost key is a clear error; running resources stay', async () => {
   withJournal();
   const old = await text('/var/lib/fairlead/age.key');
   await host.sh('systemctl stop fairlead; rm /var/lib/fairlead/age.key; systemctl start fairlead');
@@ -127,7 +130,7 @@ test('a key that is lost is a clear error; what runs stays', async () => {
   expect(await text('/etc/new')).toBe(TOKEN);
 });
 
-test('no log, answer, topic, database page or temporary file shows one', async () => {
+test('no log, answer, topic, database page or temporary file contains one', async () => {
   withJournal();
   for (const id of ['file:/etc/db', 'file:/etc/token', 'unit:quiet.service']) {
     await say('show', id);

@@ -1,4 +1,4 @@
-/** What goes wrong with a service is told well: one failed resource, what it printed, who is in the way, what to do. */
+/** Failures of services are reported well: one failed resource, its output, what is in the way, and what to do. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
@@ -11,7 +11,7 @@ beforeAll(async () => {
   lab = await startLab({ name: 'failures', infra: 'shared', hosts: [{ name: 'ours' }] });
   ours = lab.host('ours');
 });
-/** Each test begins on a host that runs nothing, with an agent that remembers nothing. */
+/** Each test begins on a host without containers, with an agent whose memory is empty. */
 beforeEach(async () => {
   engine?.close();
   await ours.sh('docker ps -aq | xargs -r docker rm -f; docker network prune -f');
@@ -22,9 +22,9 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-/** A short patience: nothing here is about that. */
+/** A short patience, which these tests are not about. */
 const HOST_YAML = 'settle: {timeout: 10s, patience: 5s}\n';
-/** For what keeps running: it counts as well at once. */
+/** For services that keep running: they count as well at once. */
 const STEADY = 'deploy: {update_config: {monitor: 500ms}}';
 const RUNS = `    ${STEADY}\n`;
 const oddStack = (keys: string, image = 'infra:5000/app:1') => ({
@@ -38,13 +38,13 @@ ${keys}  well:
 `,
 });
 
-/** What is wrong with a stack of a service that is well and this one. */
+/** The problems of a stack of one service that is well and this one. */
 async function failing(keys: string, image?: string): Promise<Record<string, string>> {
   const { outcome } = await engine.apply(oddStack(keys, image));
   return Object.fromEntries(outcome.problems.map((p) => [p.id, `${p.reason}: ${p.message}`]));
 }
 
-/** The one problem there is, of `service:odd/web`. */
+/** The only problem, of `service:odd/web`. */
 async function problem(keys: string, image?: string): Promise<string> {
   const all = await failing(keys, image);
   expect(Object.keys(all)).toEqual(['service:odd/web']);
@@ -78,7 +78,7 @@ test('a crash loop', async () => {
   ).toMatch(/^Unhealthy: keeps restarting, last exit code 4; its last lines: (.*\| )?cannot bind$/);
 });
 
-test('an unhealthy start: what the healthcheck said', async () => {
+test('an unhealthy start: the output of the healthcheck', async () => {
   expect(
     await problem(
       '    healthcheck: {test: ["CMD-SHELL", "echo pool is empty; exit 2"], interval: 1s, timeout: 3s, retries: 2}\n',
@@ -86,7 +86,7 @@ test('an unhealthy start: what the healthcheck said', async () => {
   ).toMatch(/^Unhealthy: its healthcheck fails \(exit code 2: pool is empty\); it printed nothing$/);
 });
 
-test('an image that is not there: nothing is touched', async () => {
+test('a missing image: nothing is changed', async () => {
   expect(await failing(RUNS)).toEqual({});
   const before = await stateOf('odd-web-1');
   expect(await problem(RUNS, 'infra:5000/none:1')).toMatch(
@@ -99,7 +99,7 @@ test('an image that is not there: nothing is touched', async () => {
 });
 
 describe('a name that an unlabelled container has', () => {
-  test('where nothing of the service runs: it waits to be adopted, and is left alone', async () => {
+  test('if nothing of the service runs: the container waits to be adopted, and is left alone', async () => {
     const id = await foreign('--name', 'taken', 'infra:5000/app:2');
     const before = await stateOf(id);
     const { outcome } = await engine.apply(oddStack(`${RUNS}    container_name: taken\n    hostname: a\n`));
@@ -110,7 +110,7 @@ describe('a name that an unlabelled container has', () => {
     expect(await stateOf(id)).toBe(before);
   });
 
-  test('where a container of the service runs: who has it, and both are left alone', async () => {
+  test('if a container of the service runs: the owner is named, and both are left alone', async () => {
     expect(await failing(RUNS)).toEqual({});
     const id = await foreign('--name', 'taken', 'infra:5000/app:2');
     const before = [await stateOf(id), await stateOf('odd-web-1')];
@@ -125,7 +125,7 @@ describe('a port that a foreign container has', () => {
   const keys = `${RUNS}    ports: ["127.0.0.1:18099:8080"]\n`;
   const holder = () => foreign('--name', 'holder', '-p', '127.0.0.1:18099:8080', 'infra:5000/app:2');
 
-  test('where nothing of the service runs: what the engine says, who it is, and it is left alone', async () => {
+  test("if nothing of the service runs: the Docker engine's error and the owner are named, and it is left alone", async () => {
     const id = await holder();
     const before = await stateOf(id);
     expect(await problem(keys)).toMatch(
@@ -134,7 +134,7 @@ describe('a port that a foreign container has', () => {
     expect(await stateOf(id)).toBe(before);
   });
 
-  test('where a container of the service runs: who it is, and both are left alone', async () => {
+  test('if a container of the service runs: the owner is named, and both are left alone', async () => {
     expect(await failing(RUNS)).toEqual({});
     const id = await holder();
     const before = [await stateOf(id), await stateOf('odd-web-1')];
@@ -164,7 +164,7 @@ describe('networks', () => {
     return outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`);
   };
 
-  test('a subnet that another network has: who it is, and it is left alone', async () => {
+  test('a subnet that another network has: the owner is named, and left alone', async () => {
     await ours.exec(['docker', 'network', 'create', '--subnet', '10.81.0.0/16', 'theirs']);
     expect(await network('taken', 'networks: {default: {ipam: {config: [{subnet: 10.81.7.0/24}]}}}\n')).toEqual([
       expect.stringMatching(
@@ -175,7 +175,7 @@ describe('networks', () => {
     expect((await ours.exec(['docker', 'network', 'rm', 'theirs'])).code).toBe(0);
   });
 
-  test('no addresses are left for another network: what to do', async () => {
+  test('no addresses are left for another network: the remedy is named', async () => {
     await ours.sh('i=0; while docker network create many$i >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 60 ]; done');
     const [said] = await network('late', '');
     await ours.sh('docker network ls -q --filter name=^many | xargs -r docker network rm');
@@ -186,7 +186,7 @@ describe('networks', () => {
   });
 });
 
-test('what the engine warns of when it makes a container stands in history, once', async () => {
+test('warnings of the Docker engine about a new container are in history, once', async () => {
   const made = await engine.apply({
     'warned/compose.yaml':
       'services:\n  web:\n    image: infra:5000/app:1\n    oom_kill_disable: true\n    deploy: {update_config: {monitor: 500ms}}\n',

@@ -1,11 +1,11 @@
-/** How a service changes: the old container is kept until the new one is well, and comes back where it is not; hooks; what completes. */
+/** How a service changes: the old container is kept until the new one is well, and is restored otherwise; hooks; one-shots. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
 let host: LabHost;
-/** Goes back where a commit does not settle. */
+/** Rolls back a commit that does not settle. */
 let engine: EngineOn;
 /** Stays on it. */
 let staying: EngineOn;
@@ -41,8 +41,8 @@ afterEach(async () => {
   await host.sh('rm -f /srv/out/*; docker ps -aq | xargs -r docker rm -f');
 });
 
-describe('what was there before', () => {
-  test('is kept, stopped, until the new one has proved itself, and then removed', async () => {
+describe('the old container', () => {
+  test('is kept, stopped, until the new one has settled, and then removed', async () => {
     await engine.apply(web(image(1), HEALTHY));
     const slow = HEALTHY.replace('http://127.0.0.1:8080/', 'http://127.0.0.1:8080/ready');
     const change = engine.apply(web(image(2), slow, 'environment: {A: b}'));
@@ -64,7 +64,7 @@ describe('what was there before', () => {
     ],
     ['exits', [image(2), CRASH], /exited \(3\); its last lines: no such table/],
   ])(
-    'comes back, the very container, where the new one %s and the commit is rolled back',
+    'is restored, the same container, if the new one %s and the commit is rolled back',
     async (_what, bad, message) => {
       await engine.apply(web(image(1), HEALTHY));
       const before = await idOf('shop-web-1');
@@ -78,7 +78,7 @@ describe('what was there before', () => {
     },
   );
 
-  test('comes back at once where the new one cannot even start', async () => {
+  test('is restored at once if the new one cannot even start', async () => {
     await staying.apply(web(image(1), HEALTHY));
     const before = await idOf('shop-web-1');
     const failed = await staying.apply(web(image(2), 'command: ["/no/such/program"]'));
@@ -90,7 +90,7 @@ describe('what was there before', () => {
 describe('failure_action', () => {
   const action = (what: string, more = '') => `deploy: {update_config: {failure_action: ${what}${more}}}`;
 
-  test('rollback: what ran before is back, and the change is not tried again until another one is declared', async () => {
+  test('rollback: the old container is restored, and the change is not tried again until another one is declared', async () => {
     await staying.apply(web(image(1), HEALTHY, action('rollback')));
     const before = await idOf('shop-web-1');
     const failed = await staying.apply(web(image(2), CRASH, action('rollback')));
@@ -105,7 +105,7 @@ describe('failure_action', () => {
     expect(problems(again)).toEqual([
       'service:shop/web Unhealthy: the last update was rolled back: exited (3); its last lines: no such table; it is tried again when its declaration changes, or when shop-web-1-fairlead-failed is removed',
     ]);
-    // What runs instead is kept running.
+    // The old container is kept running.
     await host.exec(['docker', 'kill', 'shop-web-1']);
     expect((await staying.again()).outcome.actions.map((a) => [a.op, a.why])).toEqual([
       ['update', [{ field: 'state', from: 'exited (137)', to: 'running' }]],
@@ -128,7 +128,7 @@ describe('failure_action', () => {
     ['pause', ['1 2', '1-fairlead-old 1', '2 1', '3 1']],
     ['rollback', ['1 1', '1-fairlead-failed 2', '2 1', '3 1']],
     ['continue', ['1 2', '1-fairlead-old 1', '2 2', '2-fairlead-old 1', '3 2', '3-fairlead-old 1']],
-  ])('`%s` says what becomes of the rest of three', async (what, left) => {
+  ])('`%s` decides about the rest of three containers', async (what, left) => {
     await staying.apply(web(image(1), 'scale: 3', HEALTHY));
     const failed = await staying.apply(web(image(2), 'scale: 3', CRASH, ...(what ? [action(what)] : [])));
     expect(problems(failed)[0]).toMatch(
@@ -142,7 +142,7 @@ describe('failure_action', () => {
     ['rollback', 1, 1],
     ['', 1, 3],
   ])(
-    '`%s` is not asked where somebody removes new container %i of %i: the next run goes on with the change',
+    '`%s` does not apply if somebody removes new container %i of %i: the next run continues the change',
     async (what, removed, scale) => {
       const slow = HEALTHY.replace('8080/', '8080/ready');
       const keys = [`scale: ${scale}`, ...(what ? [action(what)] : [])];
@@ -167,7 +167,7 @@ describe('failure_action', () => {
     },
   );
 
-  test('max_failure_ratio: so many may be unwell', async () => {
+  test('max_failure_ratio: this share of containers may be unwell', async () => {
     const first =
       'command: ["/bin/busybox", "sh", "-c", "mkdir /out/only || exit 4; exec /bin/busybox httpd -f -p 8080"]';
     const keys = (ratio: number) => [
@@ -208,7 +208,7 @@ describe('hooks', () => {
       ...more,
     );
 
-  test('are run after a start, and before every stop that is ours', async () => {
+  test('run after a start, and before every stop by fairlead', async () => {
     expect(problems(await staying.apply(hooked(1)))).toEqual([]);
     expect(await out()).toEqual(['started me 1 /www']);
     await staying.apply(hooked(2));
@@ -237,7 +237,7 @@ describe('hooks', () => {
     expect(await out()).toEqual(['started me 1 /www', 'stopping 1', 'started me 1 /www']);
   });
 
-  test('a changed healthcheck is told in durations as Compose writes them', async () => {
+  test('a changed healthcheck is reported in durations as Compose writes them', async () => {
     const slow = (timeout: string) => HEALTHY.replace('retries: 2', `retries: 2, timeout: ${timeout}`);
     await staying.apply(web(image(1), slow('5s')));
     const changed = await staying.apply(web(image(1), slow('90s').replace('20s', '1m')));
@@ -252,7 +252,7 @@ describe('hooks', () => {
     });
   });
 
-  test('a changed hook makes the container anew, by its name', async () => {
+  test('a changed hook recreates the container, and is named as the reason', async () => {
     await staying.apply(hooked(1));
     const result = await staying.apply({
       'shop/compose.yaml': hooked(1)['shop/compose.yaml'].replace('echo stopping', 'echo going'),
@@ -261,7 +261,7 @@ describe('hooks', () => {
     expect((await out())[1]).toBe('stopping 1');
   });
 
-  test('post_start that fails is a failed resource with its output, and what ran before is back', async () => {
+  test('post_start that fails is a failed resource with its output, and the old container is restored', async () => {
     await staying.apply(web(image(1), HEALTHY));
     const before = await idOf('shop-web-1');
     const failed = await staying.apply(web(image(2), HEALTHY, `post_start: ${hook('echo no way; exit 7')}`));
@@ -271,7 +271,7 @@ describe('hooks', () => {
     expect([await idOf('shop-web-1'), await names()]).toEqual([before, ['shop-web-1 running']]);
   });
 
-  test('pre_stop that fails is told, and stops nobody', async () => {
+  test('pre_stop that fails is reported, and prevents no stop', async () => {
     await staying.apply(web(image(1), HEALTHY, `pre_stop: ${hook('echo busy; exit 5')}`));
     const result = await staying.apply(web(image(2), HEALTHY));
     expect(problems(result)).toEqual([]);
@@ -281,7 +281,7 @@ describe('hooks', () => {
     });
   });
 
-  test('in a container that runs as another user, as root where the hook says so', async () => {
+  test('run as root in a container with another user, if the hook says so', async () => {
     const files = web(
       ...[image(1), HEALTHY, 'user: "65534"', 'volumes: ["/srv/out:/out"]'],
       `post_start: ${hook('/bin/busybox id -u > /out/log', ', user: "0", privileged: true')}`,

@@ -1,4 +1,4 @@
-/** The agent dies before any of its calls that change something on the engine: the next run puts everything right. */
+/** The agent dies before any of its calls that change something on the Docker engine: the next run completes the work. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Docker } from '../../agent/system/docker/docker.ts';
 import { momentsOf, SAMPLED, THOROUGH } from '../sweep.ts';
@@ -12,11 +12,11 @@ let engine: EngineOn;
 const CHANGES = ['create', 'connect', 'disconnect', 'update', 'start', 'stop', 'restart', 'rename', 'remove', 'run'];
 const never = () => new Promise<never>(() => undefined);
 
-/** Dies before its n-th change: from then on no call comes back, as it is for who is no more. */
+/** Dies before its n-th change: from then on no call returns, as for a dead process. */
 function mortal() {
   let left = Number.POSITIVE_INFINITY;
   let died: () => void = () => undefined;
-  /** Changes with each life: the calls of one that died stay unanswered. */
+  /** Changes with each life: the calls of a dead one are never answered. */
   let life = 0;
   return {
     docker: (real: Docker): Docker =>
@@ -81,7 +81,7 @@ const state = async () =>
     .split('\n')
     .map((line) => line.replace('shop-web-', '').replace('WORD=', ''));
 
-/** Of the last round, for a test that fails. */
+/** Those of the last round, for a test that fails. */
 let told = '';
 
 /**
@@ -116,7 +116,7 @@ test.each<[string, string[], string[]]>([
   ['one container, start-first', [first], ['1']],
   ['two containers', ['scale: 2'], ['1', '2']],
 ])(
-  'made anew: %s',
+  'recreated: %s',
   async (_what, keys, numbers) => {
     await engine.apply(compose(0, ...keys));
     await die(
@@ -131,7 +131,7 @@ test.each<[string, string[], string[]]>([
 );
 
 test(
-  'with hooks: what is to be run after the start was run to its end',
+  'with hooks: post_start completed',
   async () => {
     const out = 'volumes: ["/srv/out:/out"]';
     const hooks = (round: number) => [
@@ -160,7 +160,7 @@ test.each<[string, string[]]>([
   ['', []],
   [', start-first', [first]],
 ])(
-  'a new one that does not become well: what ran before is back%s',
+  'if the new one does not become well, the previous one is back%s',
   async (_what, keys) => {
     await engine.apply(compose(0, ...keys));
     await die(
@@ -173,7 +173,7 @@ test.each<[string, string[]]>([
 );
 
 test(
-  'with failure_action: rollback, where the commit stays',
+  'with failure_action: rollback and no rollback of the commit',
   async () => {
     const staying = await engineOn(host, { docker: agent.docker });
     const keys = ['deploy: {update_config: {failure_action: rollback}}'];
@@ -196,7 +196,7 @@ test(
 );
 
 test(
-  'fewer of them',
+  'fewer replicas',
   async () => {
     await die(
       6,

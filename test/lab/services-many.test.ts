@@ -1,4 +1,7 @@
-/** Many services on one small host: 60 in one stack and 12 stacks; in the soak 200 and 20. Everything is done once, to what it is about, and in time. */
+/**
+ * Many services on one small host: 60 in one stack and 12 stacks; in the soak 200 and 20. Everything is done once, only where
+ * needed, and in time.
+ */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { THOROUGH } from '../sweep.ts';
@@ -8,7 +11,7 @@ import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.t
 const H = 'hosts/edge-1';
 const MANY = THOROUGH ? 200 : 60;
 const STACKS = THOROUGH ? 20 : 12;
-/** None of these has a healthcheck: each counts as well after so long. */
+/** None of these has a healthcheck: each counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 let lab: Lab;
 let host: LabHost;
@@ -21,7 +24,7 @@ interface Many {
   policy?: string;
 }
 const names = Array.from({ length: MANY }, (_, i) => `s${String(i).padStart(3, '0')}`);
-/** No network and little memory, so that so many of them fit on any machine. */
+/** No network and little memory, so that this many fit on any machine. */
 const many = ({ image = 'app:1', words = {}, policy = 'missing' }: Many = {}) => ({
   [`${H}/many/compose.yaml`]: `x-each: &each
   image: infra:5000/${image}
@@ -88,7 +91,7 @@ beforeEach(() =>
   onTestFailed(async () => console.error((await host.journal('fairlead.service')).split('\n').slice(-60).join('\n'))),
 );
 
-test(`${STACKS} stacks start, each with networks of its own; a second look finds nothing`, async () => {
+test(`${STACKS} stacks start, each with networks of its own; a second run finds nothing to do`, async () => {
   const commit = await repo.commit(stacks(), 'Many stacks');
   await fairlead(host, 'sync', '--no-wait');
   await synced(commit);
@@ -121,7 +124,7 @@ test('of many stacks one is removed, another one changes: the others are not tou
   expect((await containers()).size).toBe(0);
 });
 
-test(`${MANY} services start, with the engine restarted in the midst: each is there once, and runs`, async () => {
+test(`${MANY} services start, with a restart of the Docker engine meanwhile: each exists once, and runs`, async () => {
   const commit = await repo.commit(many(), 'Many services');
   await fairlead(host, 'sync', '--no-wait');
   await until('a third of them', 250_000, async () =>
@@ -133,14 +136,14 @@ test(`${MANY} services start, with the engine restarted in the midst: each is th
   const found = await containers();
   expect([...found.keys()].sort()).toEqual(names.map((name) => `many-${name}-1`));
   expect(running(found)).toHaveLength(MANY);
-  // A topic of its own, said after the status.
+  // A topic of its own, published after the status.
   await until('the resources to be told', 60_000, async () => {
     const told = JSON.parse((await retained(lab.infra, 'fairlead/default/hosts/edge-1/resources')) ?? '{}');
     return told.resources?.length === MANY + 1;
   });
 });
 
-test('a look at all touches none; one that changes is the only one made anew', async () => {
+test('a run without changes touches none; only a changed service is recreated', async () => {
   const one = names[MANY / 2] ?? '';
   const before = await containers();
   expect((await fairlead(host, 'sync')).code).toBe(0);
@@ -151,7 +154,7 @@ test('a look at all touches none; one that changes is the only one made anew', a
   expect(changed(before, await containers())).toEqual([`many-${one}-1`]);
 });
 
-test('a quarter that is killed or removed at once comes back; the others are not touched', async () => {
+test('a quarter that is killed or removed at once is restored; the others are not touched', async () => {
   const before = await containers();
   const [killed, removed] = [names.slice(0, MANY * 0.15), names.slice(MANY / 2, MANY * 0.6)].map((some) =>
     some.map((n) => `many-${n}-1`),
@@ -165,7 +168,7 @@ test('a quarter that is killed or removed at once comes back; the others are not
   await statusWhere(lab.infra, 'edge-1', 'well', (s) => s.sync === 'synced' && s.health === 'healthy');
 });
 
-test('what is wrong with all of them: counted, and the first of them told', async () => {
+test('a failure of all of them: counted, and the first ones reported', async () => {
   const before = await containers();
   const wrong = await repo.commit(many({ image: 'app:77', policy: 'never' }), 'An image that is not there');
   await fairlead(host, 'sync');

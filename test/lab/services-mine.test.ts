@@ -1,4 +1,4 @@
-/** Which container is a service's own, and whose its data is, on a real engine beside a real `docker compose`. */
+/** Which container belongs to a service, and where its data is, on a real Docker engine beside a real `docker compose`. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
@@ -41,7 +41,7 @@ const held = ({ outcome }: Awaited<ReturnType<EngineOn['again']>>) =>
   outcome.resources.filter((r) => r.sync === 'held').map((r) => `${r.id} ${r.reason}`);
 const ofServices = (lines: readonly string[]) => lines.filter((line) => line.includes('service:'));
 
-test('a running stack is adopted with its directory, and its rows are there after a change', async () => {
+test('a running stack is adopted with its directory, and its data is there after a change', async () => {
   await host.sh('mkdir -p /opt/shop');
   await host.write('/opt/shop/compose.yaml', DB);
   await up();
@@ -59,7 +59,7 @@ test('a running stack is adopted with its directory, and its rows are there afte
   expect(await inside('shop-db-1', 'cat /data/rows /scratch/rows; echo $W')).toBe('one\ntwo\nnew');
 });
 
-test('a leftover of a recreate that was cut off costs the running container nothing, and is named', async () => {
+test('a leftover of an interrupted recreate does not affect the running container, and is reported', async () => {
   await engine.apply({ ...anchor, 'shop/compose.yaml': DB });
   await inside('shop-db-1', 'echo two > /scratch/rows');
   const before = await start('shop-db-1');
@@ -77,7 +77,7 @@ test('a leftover of a recreate that was cut off costs the running container noth
   expect(await names()).toEqual(['deadbeef_shop-db-1 created', 'shop-db-1 running']);
 });
 
-test('somebody’s recreate goes on undisturbed while the agent looks again and again', async () => {
+test('a recreate by somebody else is not disturbed by repeated runs of the agent', async () => {
   await host.sh('mkdir -p /opt/shop');
   await host.write('/opt/shop/compose.yaml', DB);
   await up();
@@ -98,7 +98,7 @@ test('somebody’s recreate goes on undisturbed while the agent looks again and 
   expect(await inside('shop-db-1', 'cat /data/rows /scratch/rows')).toBe('one\ntwo');
 });
 
-test('a moved stack is held while its volume stays behind, and goes on where that is named', async () => {
+test('a moved stack is held while its volume stays behind, and is applied once the volume is named', async () => {
   const text = (more = '') => `services:
   db: {image: "infra:5000/app:1", ${SOON}, volumes: ["data:/data"]}
 volumes: {data: {${more}}}
@@ -118,7 +118,7 @@ volumes: {data: {${more}}}
   expect(await inside('webshop-db-1', 'cat /data/rows')).toBe('one');
 });
 
-test('what has completed does not run again after a prune', async () => {
+test('a completed service does not run again after a prune', async () => {
   const files = {
     ...anchor,
     'shop/compose.yaml': `services:

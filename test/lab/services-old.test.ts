@@ -1,4 +1,7 @@
-/** Debian 12's engine (Docker 20.10, API 1.41): what it cannot do is said before anything is touched; all else runs. */
+/**
+ * Debian 12's Docker engine (Docker 20.10, API 1.41): unsupported keys are reported before anything is changed; everything else
+ * runs.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SAMPLED, sampleOf } from '../sweep.ts';
 import { type EngineOn, engineOn } from './engine-on.ts';
@@ -10,7 +13,7 @@ let old: LabHost;
 let engine: EngineOn;
 const MINUTES = 60_000;
 
-/** Keys of the projects that this engine cannot carry out. */
+/** Keys of the projects that this Docker engine does not support. */
 const TOO_NEW: Record<string, string> = {
   lists: 'annotations',
   macs: 'networks.mac_address',
@@ -20,11 +23,11 @@ const TOO_NEW: Record<string, string> = {
   process: 'annotations',
   subpath: 'volumes.volume.subpath',
 };
-/** An engine of this age gives a privileged container more than a lab host itself has. Others are about young keys alone. */
+/** An engine of this age gives a privileged container more than a lab host itself has. Others are only about newer keys. */
 const NOT_IN_THE_LAB = ['home', 'monitoring', 'privileged', 'mounted-images', 'interfaces', 'no-four', 'hooks'];
 
 const projects = Object.fromEntries(Object.entries(PROJECTS).filter(([name]) => !NOT_IN_THE_LAB.includes(name)));
-/** A third of them, others each time; all in the soak. */
+/** A third of them, different ones each time; all in the soak. */
 const able = Object.fromEntries(
   sampleOf(
     Object.entries(projects).filter(([name]) => !Object.hasOwn(TOO_NEW, name)),
@@ -44,7 +47,7 @@ afterAll(async () => {
 });
 
 test(
-  'what the engine is too old for: key, version and place, and no container of it is made',
+  'unsupported keys are reported with version and place, and no container with them is created',
   async () => {
     const young = Object.fromEntries(Object.keys(TOO_NEW).map((name) => [name, projects[name] ?? {}]));
     const { run, outcome } = await engine.apply(asRepo(young));
@@ -69,14 +72,14 @@ test(
       'service:{{.Label "com.docker.compose.project"}}/{{.Label "com.docker.compose.service"}}',
     ]);
     expect(made.stdout.split('\n').filter((id) => tooOld.some((problem) => problem.id === id))).toEqual([]);
-    // It is no outage: the next run says the same.
+    // It is no outage: the next run reports the same.
     const again = (await engine.again()).outcome.problems.filter(({ reason }) => reason === 'EngineTooOld');
     expect(again.length).toBe(tooOld.length);
   },
   3 * MINUTES,
 );
 
-test('all keys of a service that it is too old for are named together', async () => {
+test('all unsupported keys of a service are named together', async () => {
   const { outcome } = await engine.apply({
     'shop/compose.yaml': `services:
   web:
@@ -108,7 +111,7 @@ const converges = async (wanted: typeof PROJECTS) => {
 
 test('the same projects without those keys converge', () => converges(without), 10 * MINUTES);
 
-test('it reads the hardware address of a first network, and only that', async () => {
+test('it uses the hardware address of a first network, and only that', async () => {
   const macs = async () =>
     (
       await old.sh("docker inspect -f '{{range .NetworkSettings.Networks}}{{.MacAddress}} {{end}}' macs-web-1")
@@ -116,7 +119,7 @@ test('it reads the hardware address of a first network, and only that', async ()
   expect(await macs()).toBe('02:42:0a:5b:01:01');
 });
 
-test('and so do the others; then nothing is left to do', () => converges({ ...able, ...without }), 15 * MINUTES);
+test('the others converge as well; then nothing is left to do', () => converges({ ...able, ...without }), 15 * MINUTES);
 
 /** As a person would after reading the message. */
 function withoutNewKeys(text: string): string {

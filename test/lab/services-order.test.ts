@@ -1,4 +1,4 @@
-/** What services are to each other: conditions, one-shots, profiles; what moves along; what runs already and is made anew on demand. */
+/** Relations between services: conditions, one-shots, profiles; shared resources; adoption and recreation on request. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 const run = (script: string) => `command: ["/bin/busybox", "sh", "-c", "${script}"]`;
-/** Without a healthcheck a container counts as well after so long. */
+/** Without a healthcheck a container counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 const STAY = run('exec /bin/busybox sleep 1000');
 const stack = (services: Record<string, readonly string[]>, env = '', more = '') => ({
@@ -54,7 +54,7 @@ describe('one-shots', () => {
       web: [STAY, `environment: {WORD: ${word}}`, 'depends_on: {init: {condition: service_completed_successfully}}'],
     });
 
-  test('settle when they have ended, are not run again, and what waits for them starts then', async () => {
+  test('settle when they have ended, are not run again, and services that wait for them start then', async () => {
     expect(problems(await engine.apply(files(0)))).toEqual([]);
     expect(await containers()).toEqual(['init-1 exited 0', 'web-1 running 0']);
     const [ended, began] = [await field('init', '.State.FinishedAt'), await field('web', '.State.StartedAt')];
@@ -64,7 +64,7 @@ describe('one-shots', () => {
     expect(await field('init', '.State.FinishedAt')).toBe(ended);
   });
 
-  test('that fail keep back what waits for them', async () => {
+  test('that fail block the services that wait for them', async () => {
     expect(problems(await engine.apply(files(3)))).toEqual([
       expect.stringMatching(/^service:shop\/init Unhealthy: exited \(3\); its last lines: done 3$/),
       'service:shop/web DependencyNotReady: init did not become completed successfully: it is exited',
@@ -77,7 +77,7 @@ describe('depends_on', () => {
   const SICK = 'healthcheck: {test: [CMD, "false"], interval: 200ms, timeout: 500ms, retries: 1}';
   const on = (more: string) => [STAY, `depends_on: {db: {${more}}}`];
 
-  test('service_healthy waits for each container, and fails with what is unhealthy', async () => {
+  test('service_healthy waits for each container, and fails with an unhealthy one', async () => {
     const slow = 'healthcheck: {test: [CMD, /bin/busybox, test, -e, /tmp/ready], interval: 200ms, retries: 100}';
     const db = [run('sleep 2; /bin/busybox touch /tmp/ready; exec /bin/busybox sleep 1000'), 'scale: 2', slow];
     expect(problems(await engine.apply(stack({ db, web: on('condition: service_healthy') })))).toEqual([]);
@@ -90,7 +90,7 @@ describe('depends_on', () => {
     );
   });
 
-  test('required: false goes on without it: unhealthy, not to be started, or of a profile that is off', async () => {
+  test('required: false continues without it: unhealthy, not started, or of an inactive profile', async () => {
     const how = on('condition: service_healthy, required: false');
     await engine.apply(stack({ db: [STAY, SICK], web: how }));
     expect(await containers()).toEqual(['db-1 running 0', 'web-1 running 0']);
@@ -110,7 +110,7 @@ describe('depends_on', () => {
     expect(await containers()).toEqual(['web-1 running 0']);
   });
 
-  test('restart: true, and shared namespaces, follow one that is made anew; others do not', async () => {
+  test('restart: true, and shared namespaces, follow a recreated container; others do not', async () => {
     const files = (word: string) =>
       stack({
         db: [STAY, `environment: {WORD: ${word}}`],
@@ -137,7 +137,7 @@ describe('depends_on', () => {
   });
 });
 
-test('anonymous volumes move along, and go with the last container; named ones stay', async () => {
+test('anonymous volumes are kept by the next container, and removed with the last one; named ones stay', async () => {
   const files = (word: string) =>
     stack(
       { web: [STAY, `environment: {WORD: ${word}}`, 'volumes: ["/kept", "named:/named"]'], other: [STAY] },
@@ -160,7 +160,7 @@ test('anonymous volumes move along, and go with the last container; named ones s
   await host.exec(['docker', 'volume', 'rm', 'shop_named']);
 });
 
-describe('a stack on what another stack makes', () => {
+describe('a stack on a network of another stack', () => {
   const proxy = (subnet: string, type: string) => ({
     'zz/compose.yaml': `services:
   gate: {image: "infra:5000/app:1", ${SOON}, ${STAY}, networks: {web: {ipv4_address: ${subnet}.9}}, volumes: ["share:/share"]}
@@ -180,7 +180,7 @@ volumes: {share: {external: true}}
     (await host.exec(['docker', 'inspect', '-f', `{{${what}}}`, name])).stdout.trim();
   const addressOf = (name: string) => inspected('.NetworkSettings.Networks.web.IPAddress', name);
 
-  test('comes with it, goes on while its network is recreated, waits for a stranger, and goes before it', async () => {
+  test('is created with it, keeps running while the network is recreated, waits for a foreign container, and is removed before it', async () => {
     expect(problems(await engine.apply({ ...app, ...proxy('10.91.0', 'tmpfs') }))).toEqual([]);
     const before = await inspected('.Id', 'app-x-1');
     expect(problems(await engine.apply({ ...app, ...proxy('10.92.0', 'tmpfs') }))).toEqual([]);
@@ -197,7 +197,7 @@ volumes: {share: {external: true}}
     expect(problems(await engine.again())).toEqual([]);
     expect(await addressOf('zz-gate-1')).toBe('10.93.0.9');
 
-    // A volume without bytes of its own is recreated, and both stacks with it.
+    // A volume without data on this host is recreated, and both stacks with it.
     expect(problems(await engine.apply({ ...app, ...proxy('10.93.0', 'ramfs') }))).toEqual([]);
     expect((await host.exec(['docker', 'volume', 'inspect', '-f', '{{.Options.type}}', 'share'])).stdout).toMatch(
       /ramfs/,
@@ -213,7 +213,7 @@ volumes: {share: {external: true}}
   });
 });
 
-test('profiles: services of one that is not named in COMPOSE_PROFILES are not started, and go when it is named no more', async () => {
+test('profiles: services of a profile that COMPOSE_PROFILES does not name are not started, and removed when it is no longer named', async () => {
   const services = { web: [STAY], debug: [STAY, 'profiles: [tools]'], other: [STAY, 'profiles: [rest]'] };
   await engine.apply(stack(services));
   expect(await containers()).toEqual(['web-1 running 0']);
@@ -223,7 +223,7 @@ test('profiles: services of one that is not named in COMPOSE_PROFILES are not st
   expect(await containers()).toEqual(['web-1 running 0']);
 });
 
-test('x-fairlead: {adopt: recreate} takes over what differs by making it anew, at one service or at all', async () => {
+test('x-fairlead: {adopt: recreate} adopts differing resources by recreating them, for one service or for all', async () => {
   const TREE = '/var/lib/fairlead/tree/hosts/h/taken';
   const text = (word: string) =>
     ['one', 'two']

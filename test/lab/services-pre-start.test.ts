@@ -1,4 +1,4 @@
-/** `pre_start`: what is run before a service starts, in which order, how often, and what its failure or a crash leaves. */
+/** `pre_start`: commands before a service starts, their order and number, and the effects of a failure or a crash. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Docker } from '../../agent/system/docker/docker.ts';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
@@ -7,9 +7,9 @@ import { type Lab, type LabHost, startLab, until } from './lab.ts';
 let lab: Lab;
 let host: LabHost;
 let engine: EngineOn;
-/** The next start is the last call that the engine hears. */
+/** The next start is the last call that reaches the Docker engine. */
 let dies = false;
-/** What the engine says of a container of these, for as long as it removes it. */
+/** The state that the Docker engine reports for such a container while it is being removed. */
 let shown: 'removing' | 'dead' | null = null;
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-/** A process that is dead asks for nothing more. */
+/** A dead process sends no further calls. */
 function mortal(real: Docker): Docker {
   const calls = Object.entries(real).map(([name, call]) => [
     name,
@@ -64,7 +64,7 @@ const stack = (hooks: string, more = '') => ({
 ${more}volumes: {log: {}}
 `,
 });
-/** What was noted since the last call, as soon as so many containers have: one that runs notes a moment later that it does. */
+/** The notes since the last call, as soon as this many containers wrote one: a running one writes it a moment later. */
 const log = async (webs = 1) => {
   const file = '/var/lib/docker/volumes/shop_log/_data/all';
   const lines = async () => (await host.sh(`cat ${file} 2>/dev/null || true`)).stdout.trim().split('\n');
@@ -83,20 +83,20 @@ const names = async () =>
 
 const FIRST = `[{command: ${note('one $$A')}, environment: {A: hook}}, {command: ${note('two')}, image: "infra:5000/app:2"}]`;
 
-test('they run one after another before the service does, and are gone then', async () => {
+test('they run one after another before the service does, and are removed then', async () => {
   const { outcome } = await engine.apply(stack(FIRST));
   expect(outcome.problems).toEqual([]);
   expect(await log()).toEqual(['one hook', 'two', 'web']);
   expect(await names()).toEqual(['shop-web-1']);
   const before = await ids();
   expect((await engine.again()).outcome.actions).toEqual([]);
-  // A start of the same container is none of the service.
+  // Starting the same container again is not a start of the service.
   await host.exec(['docker', 'stop', 'shop-web-1']);
   expect(done(await engine.again())).toEqual(['update service:shop/web done']);
   expect([await ids(), await log()]).toEqual([before, ['web']]);
 });
 
-test('one that fails keeps the service from starting, and what ran before is back', async () => {
+test('one that fails prevents the start of the service, and the previous container is restored', async () => {
   const before = await ids();
   const failing = `[{command: ${note('good')}}, {command: ${note('bad', 'echo no such table; exit 3')}}, {command: ${note('never')}}]`;
   const { outcome } = await engine.apply(stack(failing));
@@ -107,7 +107,7 @@ test('one that fails keeps the service from starting, and what ran before is bac
   expect([await ids(), await names()]).toEqual([before, ['shop-web-1']]);
 });
 
-test('with start-first one that cannot even be started leaves alone what runs', async () => {
+test('with start-first one that cannot be started leaves the running container alone', async () => {
   const started = async () =>
     (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout;
   const before = await started();
@@ -121,21 +121,21 @@ test('with start-first one that cannot even be started leaves alone what runs', 
   expect([await started(), await names()]).toEqual([before, ['shop-web-1']]);
 });
 
-test('once for the service, or once for each of its containers', async () => {
+test('they run once for the service, or once for each of its containers', async () => {
   const hooks = `[{command: ${note('each')}, per_replica: true}, {command: ${note('once')}}]`;
   const two = '    scale: 2\n';
   expect((await engine.apply(stack(hooks, two))).outcome.problems).toEqual([]);
   const ran = await log(2);
   expect(ran.filter((word) => word !== 'web')).toEqual(['each', 'once', 'each']);
   expect(ran.indexOf('once')).toBeLessThan(ran.indexOf('web'));
-  // One more of them is no other service.
+  // Adding a replica does not change the service.
   expect((await engine.apply(stack(hooks, two.replace('2', '3')))).outcome.problems).toEqual([]);
   expect(await log()).toEqual(['each', 'web']);
   expect(await names()).toEqual(['shop-web-1', 'shop-web-2', 'shop-web-3']);
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('what a crash leaves of them is no container of the service, and goes with the next run', async () => {
+test('their leftovers of a crash do not count as containers of the service, and are removed by the next run', async () => {
   expect((await engine.apply(stack('[]'))).outcome.problems).toEqual([]);
   await log();
   dies = true;
@@ -156,7 +156,7 @@ test('what a crash leaves of them is no container of the service, and goes with 
 });
 
 test.each(['removing', 'dead'] as const)(
-  'one that somebody removes (%s) says so, and speaks against no commit',
+  'one that somebody removes (%s) is reported, and no commit is blamed',
   async (status) => {
     const before = await ids();
     const slow = stack('[{command: ["/bin/busybox", sleep, "1000"]}]');

@@ -1,4 +1,4 @@
-/** What came to its end by itself, and what only ended because its engine or its host was stopped: both exit with 0. */
+/** Services that completed, and services that only ended because their Docker engine or host was stopped: both exit with 0. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import { fairlead, installAgent, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
@@ -9,7 +9,7 @@ let repo: FleetRepo;
 let commit: string;
 
 const shell = (script: string) => `command: ["/bin/busybox", "sh", "-c", "${script}"]`;
-/** `restart: no`, which is what a compose file says that says nothing. Each start leaves a line. */
+/** `restart: no`, which is the default of a compose file. Each start writes a line. */
 const STACK = `services:
   once:
     image: infra:5000/app:1
@@ -50,7 +50,7 @@ beforeEach(() =>
   onTestFailed(async () => console.error((await host.journal('fairlead.service')).split('\n').slice(-40).join('\n'))),
 );
 
-test('after its engine was restarted, what ran runs again, and what had completed does not', async () => {
+test('after a restart of the Docker engine, running services run again, and completed ones do not', async () => {
   expect([await starts('once'), await starts('steady')]).toEqual([1, 1]);
   await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 90_000 });
   await until('a second start', 150_000, async () => (await starts('steady')) === 2);
@@ -59,9 +59,9 @@ test('after its engine was restarted, what ran runs again, and what had complete
   expect([await starts('once'), await starts('steady'), await state('once')]).toEqual([1, 2, 'exited 0']);
 });
 
-test('after the host was shut down and is up again: likewise', async () => {
+test('after a shutdown and a boot of the host: likewise', async () => {
   const before = await starts('steady');
-  // In the order in which systemd stops them, the agent before what it needs.
+  // In the order in which systemd stops them, the agent before its dependencies.
   await host.exec(['systemctl', 'stop', 'fairlead.service'], { timeoutMs: 60_000 });
   await host.exec(['systemctl', 'stop', 'docker.socket', 'docker.service', 'containerd.service'], {
     timeoutMs: 90_000,
@@ -74,7 +74,7 @@ test('after the host was shut down and is up again: likewise', async () => {
   expect([await starts('once'), await starts('steady'), await state('once')]).toEqual([1, before + 1, 'exited 0']);
 });
 
-test('what completes while the agent alone is away has completed', async () => {
+test('a service that completes while only the agent is stopped has completed', async () => {
   await host.exec(['systemctl', 'stop', 'fairlead.service'], { timeoutMs: 60_000 });
   await host.exec(['docker', 'restart', 'shop-once-1']);
   await until('its end', 120_000, async () => (await starts('once')) === 2 && (await state('once')) === 'exited 0');

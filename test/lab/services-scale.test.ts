@@ -1,4 +1,6 @@
-/** Services of several containers: as docker compose makes them, taken over as they are, and made anew one after another. */
+/**
+ * Services with several containers: created as docker compose creates them, adopted as they are, and recreated one after another.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { differing, type Inspected, inspectAll } from './inspected.ts';
@@ -10,7 +12,7 @@ let ours: LabHost;
 let engine: EngineOn;
 const TREE = '/var/lib/fairlead/tree/hosts/h';
 
-/** Without a healthcheck a container counts as well after so long. */
+/** Without a healthcheck a container counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 
 const compose = ({ web = 3, env = 'one', image = 'app:1' } = {}) => ({
@@ -54,7 +56,7 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-test('what is made is the same as docker compose makes, for each of the containers', async () => {
+test('each of the containers is the same as docker compose creates', async () => {
   for (const [file, text] of Object.entries(compose())) await oracle.write(`${TREE}/${file}`, text);
   const [, result] = await Promise.all([
     oracle.sh(`cd ${TREE}/shop; docker compose up -d --quiet-pull 2>&1`),
@@ -71,7 +73,7 @@ test('what is made is the same as docker compose makes, for each of the containe
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('one resource, all its containers: claims by name, and what is told of them', async () => {
+test('one resource for all of its containers: claims by name, and one report', async () => {
   const provider = engine.deps.providers.get('service');
   const { resources } = await engine.load(compose());
   const want = resources.find((r) => r.id === 'service:shop/web');
@@ -83,7 +85,7 @@ test('one resource, all its containers: claims by name, and what is told of them
 });
 
 describe('up and down', () => {
-  test('the highest numbers go, and come back; the others are not touched', async () => {
+  test('the containers with the highest numbers are removed, and created again; the others are not touched', async () => {
     const before = webs(await running(ours));
     const down = await engine.apply(compose({ web: 1 }));
     expect(done(down)).toEqual(['update service:shop/web done']);
@@ -96,7 +98,7 @@ describe('up and down', () => {
     expect((await engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('to none at all, and from none', async () => {
+  test('to zero, and from zero', async () => {
     expect(done(await engine.apply(compose({ web: 0 })))).toEqual(['update service:shop/web done']);
     expect((await names(ours)).filter((n) => n.startsWith('shop-web'))).toEqual([]);
     const idle = await engine.again();
@@ -105,7 +107,7 @@ describe('up and down', () => {
     expect((await names(ours)).filter((n) => n.startsWith('shop-web'))).toHaveLength(3);
   });
 
-  test('one that is lost comes back under its number, one that was killed is started', async () => {
+  test('a lost one is created again under its number, a killed one is started', async () => {
     const before = webs(await running(ours));
     await ours.sh('docker rm -f shop-web-2; docker kill shop-web-3');
     const { outcome } = await engine.again();
@@ -119,7 +121,7 @@ describe('up and down', () => {
   });
 });
 
-test('a change makes them anew one after another, each well before the next is stopped', async () => {
+test('a change recreates them one after another, each well before the next is stopped', async () => {
   const since = Number((await ours.sh('date +%s.%N')).stdout);
   const { outcome } = await engine.apply(compose({ env: 'two' }));
   expect(outcome.actions.map((a) => [a.op, a.id, a.why])).toEqual([
@@ -138,7 +140,7 @@ test('a change makes them anew one after another, each well before the next is s
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('a project that docker compose scaled is taken over as it is', async () => {
+test('a project that docker compose scaled is adopted as it is', async () => {
   const adopting = await engineOn(oracle);
   try {
     const before = await running(oracle);
@@ -154,7 +156,7 @@ test('a project that docker compose scaled is taken over as it is', async () => 
   }
 });
 
-test('one that is no more declared is removed with all its containers', async () => {
+test('a service that is no longer declared is removed with all its containers', async () => {
   const { 'shop/compose.yaml': text } = compose();
   const less = text.replace(/ {2}web:[\s\S]* {2}ranged:/, '  ranged:');
   expect(done(await engine.apply({ 'shop/compose.yaml': less }))).toEqual(['remove service:shop/web done']);

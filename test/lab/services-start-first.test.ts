@@ -1,4 +1,4 @@
-/** `order: start-first`: the new container is up and well before the old one is stopped, and nobody notices. */
+/** `order: start-first`: the new container is up and well before the old one is stopped, and clients notice nothing. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
@@ -20,14 +20,20 @@ afterEach(async () => {
   await host.sh('docker ps -aq | xargs -r docker rm -f');
 });
 
-/** Says `warming` for two seconds after its start, then its version. Goes on for a moment when it is told to end, as a server should. */
+/**
+ * Responds `warming` for two seconds after its start, then its version. Continues for a moment after a stop signal, as a server
+ * should.
+ */
 const SERVER = (before = '') =>
   `["/bin/busybox", "sh", "-c", "${before}mkdir /w; echo warming > /w/index.html; (sleep 2; cp /www/index.html /w/) & /bin/busybox httpd -f -p 8080 -h /w & trap 'sleep 0.5; kill $$!; sleep 0.5; exit 0' TERM; while :; do sleep 0.1; done"]`;
 const READY = 'test: [CMD-SHELL, "/bin/busybox wget -q -O - http://127.0.0.1:8080/ | /bin/busybox grep -q version"]';
-/** Asks by the service's name, all the time; tries each address that the name has, and asks once more where a connection breaks, as proxies do. */
+/**
+ * Sends requests to the service's name all the time; tries each address of the name, and repeats a request whose connection
+ * breaks, as proxies do.
+ */
 const CLIENT = `["/bin/busybox", "sh", "-c", "while :; do /usr/bin/curl -sS --max-time 20 --retry 1 --retry-all-errors http://web:8080/ || echo FAILED; sleep 0.02; done"]`;
 
-/** What has no healthcheck counts as well after so long. */
+/** Without a healthcheck a container counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 
 const shop = (version: number, { before = '', more = [] as string[], order = 'start-first' } = {}) => ({
@@ -77,7 +83,7 @@ const aliases = async () =>
     ) as string[]
   ).filter((name) => !/^[0-9a-f]{12}$/.test(name));
 
-test('a client that asks all the time, by the service’s name, sees one version, then the other, and nothing else', async () => {
+test('a client that sends requests to the service’s name all the time sees one version, then the other, and nothing else', async () => {
   expect((await engine.apply(shop(1))).outcome.problems).toEqual([]);
   await asked(1);
   await until('it to ask all the time', 120_000, async () => (await answers()).length > 20);
@@ -93,7 +99,7 @@ test('a client that asks all the time, by the service’s name, sees one version
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('one that holds connections of its own is started once more under its names, so that none of them hangs', async () => {
+test('a service with connections of its own is restarted once under its names, so that none of them hangs', async () => {
   const held = 'sleep 1000 | /bin/busybox nc other 8080 & ';
   expect((await engine.apply(shop(1, { before: held }))).outcome.problems).toEqual([]);
   await asked(1);
@@ -110,7 +116,7 @@ test('one that holds connections of its own is started once more under its names
   expect(await aliases()).toEqual(['shop-web-1', 'web']);
 });
 
-test('where the new one does not become well, the old one was never touched', async () => {
+test('if the new one does not become well, the old one is not touched', async () => {
   await engine.apply(shop(1));
   await asked(1);
   const since = await now();
@@ -122,13 +128,13 @@ test('where the new one does not become well, the old one was never touched', as
   expect(await names()).toEqual(['shop-client-1 running', 'shop-other-1 running', 'shop-web-1 running']);
 });
 
-test('several containers: each new one is well before an old one goes', async () => {
+test('several containers: each new one is well before an old one is removed', async () => {
   await engine.apply(shop(1, { more: ['scale: 2'] }));
   await asked(1);
   const since = await now();
   expect((await engine.apply(shop(2, { more: ['scale: 2'] }))).outcome.problems).toEqual([]);
   await asked(2);
-  // Who looked the name up just before a container went may find that its address is the next new one's by now.
+  // A client that looked the name up just before a container was removed may find that its address is the next new one's by now.
   const seen = new Set(await answers());
   seen.delete('warming');
   expect([...seen].sort()).toEqual(['version 1', 'version 2']);
@@ -140,7 +146,7 @@ test('several containers: each new one is well before an old one goes', async ()
   ]);
 });
 
-describe('the reason why it cannot is told, and the old one is stopped first', () => {
+describe('if start-first is impossible the reason is reported, and the old one is stopped first', () => {
   const REASONS: [what: string, key: string, why: string][] = [
     ['a host port', 'ports: ["18300:8080"]', 'two containers cannot both publish port 18300'],
     ['too few host ports', 'ports: ["18301-18301:8080"]', 'two containers cannot both publish port 18301'],
@@ -151,7 +157,7 @@ describe('the reason why it cannot is told, and the old one is stopped first', (
     ['another’s network', 'network_mode: service:other', 'with network_mode service:other both would listen'],
     ['an anonymous volume', 'volumes: ["/kept"]', 'the anonymous volume at /kept moves along'],
   ];
-  // The engine remembers 256 events, and each healthcheck makes three: they are asked often only until they answer.
+  // The Docker engine remembers 256 events, and each healthcheck makes three: they run often only until they succeed.
   const files = (word: string) =>
     Object.fromEntries(
       REASONS.map(([, key], i) => [
@@ -170,7 +176,7 @@ networks: {default: {ipam: {config: [{subnet: 10.92.${i}.0/24}]}}}
       ]),
     );
 
-  test('each reason by its own words', async () => {
+  test('each reason has its own message', async () => {
     await engine.apply(files('one'));
     const since = await now();
     const changed = await engine.apply(files('two'));

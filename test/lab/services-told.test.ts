@@ -1,4 +1,4 @@
-/** `x-fairlead` at services, networks, volumes, configs and the top of a stack, on a real engine. */
+/** `x-fairlead` at services, networks, volumes, configs and the top of a stack, on a real Docker engine. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -33,7 +33,7 @@ const stack = (text: string, files: Record<string, string> = {}) => ({
   'shop/compose.yaml': text,
   ...Object.fromEntries(Object.entries(files).map(([name, body]) => [`shop/${name}`, body])),
 });
-/** All that the engine has, with ids and starts. */
+/** Everything that the Docker engine has, with ids and starts. */
 const asItIs = async () =>
   (
     await host.sh(
@@ -46,7 +46,7 @@ const volumes = async () => (await host.sh('docker volume ls -q')).stdout.split(
 const states = ({ outcome }: Awaited<ReturnType<EngineOn['apply']>>) =>
   Object.fromEntries(outcome.resources.map((r) => [r.id, `${r.sync} ${r.health} ${r.reason}`.trim()]));
 
-test('mode: observe: what differs is held and named, what is missing is not made, and nothing is touched', async () => {
+test('mode: observe: differences are held and named, missing resources are not created, and nothing is changed', async () => {
   await host.sh(
     `mkdir -p /opt/shop/conf; cd /opt/shop; echo theirs > conf/a
 cat > compose.yaml <<'END'
@@ -94,7 +94,7 @@ volumes: {data: {${LOOK}}, missing: {${LOOK}}}
     expect((await host.exec(['cat', '/opt/shop/conf/a'])).stdout).toBe('theirs\n');
   };
   await untouched();
-  // Not by a person's leave either, nor by a drift of what is only looked at, nor when the entry goes.
+  // Neither a person's consent, nor drift of the observed resource, nor the removal of its entry changes that.
   await engine.again({ adopt: true });
   await untouched();
   await host.sh('docker stop shop-same-1 >/dev/null');
@@ -110,7 +110,7 @@ volumes: {data: {${LOOK}}, missing: {${LOOK}}}
   expect((await asItIs()).replaceAll(/^\/shop-(same|ours)-1 .*\n/gm, '')).toBe(standing);
 });
 
-test('adopt: recreate at a service, a network and a volume makes what differs anew, without it it is held', async () => {
+test('adopt: recreate at a service, a network and a volume recreates a differing one; without it, it is held', async () => {
   await host.sh(
     `mkdir -p /opt/late; cd /opt/late
 cat > compose.yaml <<'END'
@@ -148,14 +148,14 @@ volumes: {data: {driver_opts: {type: tmpfs, device: tmpfs, o: size=2m} ${volume}
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('prune: true at a volume: it goes with its entry, the others stay; not while somebody uses it', async () => {
+test('prune: true at a volume: it is removed with its entry, others stay; not while something uses it', async () => {
   const text = (mode: string, keeps = '') =>
     stack(
       `services: {web: {image: "infra:5000/app:1", ${SOON}, volumes: [${mode ? '"gone:/g", ' : ''}"kept:/k"]}}\nvolumes: {${mode ? `gone: {x-fairlead: {prune: ${mode}}}, ` : ''}kept: {}${keeps}}\n`,
     );
   await engine.apply(text('true'));
   expect(await volumes()).toEqual(['shop_gone', 'shop_kept']);
-  // What was asked for last counts.
+  // The last declaration counts.
   await engine.apply(text('false'));
   await engine.apply(text(''));
   expect(await volumes()).toEqual(['shop_gone', 'shop_kept']);
@@ -169,16 +169,16 @@ test('prune: true at a volume: it goes with its entry, the others stay; not whil
   await host.sh('docker rm -f guest >/dev/null');
   expect(done(await engine.again())).toEqual(['remove volume:shop/gone done']);
   expect(await volumes()).toEqual(['shop_kept']);
-  // A host that is taken out of service leaves its volumes, whatever was said of them.
+  // Decommissioning a host keeps its volumes, whatever was declared for them.
   await engine.apply(text('true'));
   await engine.apply({ ...text('true'), 'host.yaml': 'decommission: true\n' });
   expect([await volumes(), (await host.sh('docker ps -aq')).stdout]).toEqual([['shop_gone', 'shop_kept'], '']);
 });
 
-test('on_change: none at a service or a config: a change of a mounted file restarts nobody', async () => {
+test('on_change: none at a service or a config: a change of a mounted file restarts nothing', async () => {
   const text = (conf: string, at = '', config = '') =>
     stack(
-      // The directory of a stack that was adopted outlives it: this one has a name of its own.
+      // The directory of an adopted stack outlives it: this one has a name of its own.
       `name: files
 services:
   web: {image: "infra:5000/app:1", ${SOON}, volumes: ["./a.conf:/a.conf"], configs: [b] ${at}}
@@ -191,13 +191,13 @@ configs: {b: {file: ./b.conf ${config}}}
   const both = () => Promise.all(['files-web-1', 'files-other-1'].map(startOf));
   await engine.apply(text('one', QUIET));
   const before = await both();
-  // The service does not follow its files; the other one does.
+  // The service ignores changes of its files; the other one does not.
   const first = await engine.apply(text('two', QUIET));
   expect(done(first).filter((line) => line.includes('service:'))).toEqual(['refresh service:files/other done']);
   const then = await both();
   expect([then[0], then[1] === before[1]]).toEqual([before[0], false]);
   expect((await host.sh('cat /var/lib/fairlead/tree/hosts/h/shop/?.conf')).stdout).toBe('two\ntwo\n');
-  // Nobody follows the config; a file beside it restarts its service all the same.
+  // The config is ignored by all; a file beside it restarts its service nevertheless.
   const second = await engine.apply(text('three', '', QUIET));
   expect(done(second).filter((line) => line.includes('service:'))).toEqual(['refresh service:files/web done']);
   expect((await both())[1]).toBe(then[1]);

@@ -1,4 +1,4 @@
-/** Both tools start the same projects on twin hosts: to the engine they are the same, and fairlead takes over what runs. */
+/** Both tools start the same projects on twin hosts: for the Docker engine they are equal, and fairlead adopts running ones. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, parseDocument, stringify } from 'yaml';
 import { SAMPLED, sampleOf } from '../sweep.ts';
@@ -7,20 +7,20 @@ import { ALLOWED, differing, type Inspected, inspectAll, mutants } from './inspe
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 import { asRepo, composeUp, PROJECTS, prepareHost } from './projects.ts';
 
-/** Where fairlead keeps what a stack mounts; and where somebody else may have begun. */
+/** Where fairlead stores the mounted files of a stack; and where somebody else may have started it. */
 const TREE = '/var/lib/fairlead/tree/hosts/h';
 const APPS = '/opt/apps';
 const MINUTES = 60_000;
 
 const names = Object.keys(PROJECTS);
-/** Every other project runs where fairlead would not keep it. */
+/** Every second project runs outside of fairlead's own directory. */
 const away = names.filter((_, i) => i % 2 === 1);
 const fileOf = (files: Readonly<Record<string, string>>) => Object.keys(files)[0] ?? '';
 const projects = Object.fromEntries(
   Object.entries(PROJECTS).map(([name, files]) => {
     const file = fileOf(files);
     const text = Object.values(files).join('\n');
-    // What is named by relative path stays where it is.
+    // Files that are named by relative path stay where they are.
     const stays = away.includes(name) && /[ "]\.\//.test(text);
     const own = stays ? `x-fairlead: {project_directory: ${APPS}/${name}}\n` : '';
     return [name, { ...files, [file]: `${own}${files[file]}` }];
@@ -46,12 +46,12 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-describe('what is made', () => {
+describe('the containers', () => {
   let theirs: Inspected;
   let mine: Inspected;
 
   test(
-    'by both tools from the same projects',
+    'of both tools are created from the same projects',
     async () => {
       const [, result] = await Promise.all([
         composeUp(
@@ -68,7 +68,7 @@ describe('what is made', () => {
         engine.apply(repo),
       ]);
       expect(result.outcome.problems).toEqual([]);
-      // What runs once may still run on the one host and have ended on the other.
+      // A one-shot may still run on the one host and have ended on the other.
       const states = async (on: LabHost) =>
         (await on.sh("docker ps -a --format '{{.Names}} {{.State}}' | sort")).stdout;
       await until('both to stand still', 120_000, async () => (await states(oracle)) === (await states(ours))).catch(
@@ -81,7 +81,7 @@ describe('what is made', () => {
     15 * MINUTES,
   );
 
-  test('is the same to the engine, but for ids, times, addresses and labels of the tools', () => {
+  test('are equal for the Docker engine, except for ids, times, addresses and labels of the tools', () => {
     const wrong = [...theirs].flatMap(([name, value]) =>
       differing(value, mine.get(name) ?? null).map((line) => `${name}: ${line}`),
     );
@@ -89,7 +89,7 @@ describe('what is made', () => {
   });
 
   test(
-    'and the comparison sees every other field',
+    'are compared in every other field',
     () => {
       const seen = new Set<string>();
       const blind = [...theirs].flatMap(([name, value]) => {
@@ -110,9 +110,9 @@ describe('what is made', () => {
 });
 
 test(
-  'a key that is taken away is named, whichever it is',
+  'that lack any one key are reported with that key',
   async () => {
-    // What a key is called where it is one of several that come to the same.
+    // The name of a key if it is one of several with the same effect.
     const other: Record<string, readonly string[]> = {
       env_file: ['environment'],
       label_file: ['labels'],
@@ -122,7 +122,7 @@ test(
       external_links: ['links'],
       deploy: ['mem_limit', 'restart', 'cpus', 'scale'],
     };
-    // These change no container: an order of starts, a choice among images, what is the default, who reads the log.
+    // These change no container: an order of starts, a choice among images, defaults, log settings.
     const silent = ['image', 'depends_on', 'platform', 'pull_policy', 'profiles', 'attach', 'extends', '<<'];
     const provider = engine.deps.providers.get('service');
     const missed: string[] = [];
@@ -158,7 +158,7 @@ interface Model {
   services: Record<string, Record<string, unknown>>;
 }
 
-/** Here a key says what would be so without it: a default, or what another key says as well. */
+/** Here a key has the value of the default, or repeats another key. */
 const DEFAULTS: readonly string[] = [
   'elastic/es mem_swappiness',
   'file-shadow/web configs',
@@ -199,7 +199,7 @@ describe('a host that runs under docker compose', () => {
   afterAll(() => adopting?.close());
 
   test(
-    'is taken over as it is, wherever it was started: no container is touched',
+    'is adopted as it is, wherever it was started: no container is touched',
     async () => {
       const before = await running();
       const { outcome } = await adopting.apply(repo);
@@ -228,17 +228,17 @@ describe('a host that runs under docker compose', () => {
       expect(stdout.trim().split('\n')).toContain(project);
     }
   };
-  test('docker compose goes on beside it', toolWorks);
+  test('can still be used with docker compose', toolWorks);
 
   test(
-    'then one changed field makes one container of its project anew, and the reason names it',
+    'recreates one container for each changed field, and the reason names the field',
     async () => {
       const before = await running();
-      // A third of the projects, others each time; all in the soak.
+      // A third of the projects, different ones each time; all in the soak.
       const changes = sampleOf(Object.entries(projects), 3).map(([name, files], i) => changeOne(name, files, i));
       const { outcome } = await adopting.apply({ ...repo, ...Object.assign({}, ...changes.map((c) => c.files)) });
       expect(outcome.problems, SAMPLED).toEqual([]);
-      // What this kernel cannot do the engine warns of; that is no reason.
+      // Warnings of the Docker engine about features that this kernel lacks are no reason.
       const fields = (why: readonly { field: string }[]) =>
         why.map((r) => r.field).filter((field) => field !== 'warning of the engine');
       const done = outcome.actions.map((a) => `${a.op} ${a.id} ${fields(a.why).join(' ')}`);
@@ -253,7 +253,7 @@ describe('a host that runs under docker compose', () => {
   );
 });
 
-/** Values that no project has and every container bears. */
+/** Values that no project has and every container accepts. */
 const CHANGES: readonly (readonly [key: string, value: unknown])[] = [
   ['stop_signal', 'SIGINT'],
   ['working_dir', '/tmp'],
@@ -262,7 +262,7 @@ const CHANGES: readonly (readonly [key: string, value: unknown])[] = [
   ['init', true],
 ];
 
-/** One more key at a service that no other one hangs on. */
+/** One more key at a service that no other one depends on. */
 function changeOne(project: string, files: Readonly<Record<string, string>>, i: number) {
   const file = fileOf(files);
   const text = files[file] ?? '';

@@ -1,4 +1,7 @@
-/** Keys that `docker compose` 2.40 does not know, or carries out otherwise: in `docker inspect`, by hand-written expectations. */
+/**
+ * Keys that `docker compose` 2.40 does not know, or handles differently: compared in `docker inspect` with hand-written
+ * expectations.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EngineOn, engineOn } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -60,7 +63,7 @@ const files = (text: string) => ({
 const inspect = async (kind: string, name: string): Promise<any> =>
   JSON.parse((await host.exec(['docker', 'inspect', '--type', kind, name])).stdout)[0];
 
-test('what its engine can do stands in inspect as it was declared', async () => {
+test('keys that its Docker engine supports are in inspect as they were declared', async () => {
   const first = await engine.apply(files(STACK));
   expect(first.outcome.problems).toEqual([]);
   const web = await inspect('container', 'shop-web-1');
@@ -74,12 +77,12 @@ test('what its engine can do stands in inspect as it was declared', async () => 
     'docker exec shop-web-1 /bin/busybox sh -c "ls /sys/class/net; /bin/busybox ip route | grep default; cat /assets/index.html; touch /assets/x 2>&1 || true"',
   );
   expect(inside.stdout).toMatch(/lan0\n.*default via .* dev lan0 \nversion 2\n.*Read-only file system/s);
-  // The first network by priority has it, though nothing else is said of that one's address.
+  // The first network by priority has it, although nothing else is declared for that one's address.
   expect(web.NetworkSettings.Networks.shop_default.MacAddress).toBe('02:42:ac:00:00:07');
   const mount = (target: string) => web.HostConfig.Mounts.find((m: { Target: string }) => m.Target === target);
   expect(mount('/labelled')).toEqual({
     ...{ Type: 'volume', Target: '/labelled' },
-    // The engine says itself that the volume is an anonymous one.
+    // The Docker engine itself reports that the volume is anonymous.
     VolumeOptions: { Labels: { 'com.docker.volume.anonymous': '', 'com.example.keep': 'yes' } },
   });
   const { Name } = web.Mounts.find((m: { Destination: string }) => m.Destination === '/labelled');
@@ -101,7 +104,7 @@ test('what its engine can do stands in inspect as it was declared', async () => 
   const from = await inspect('container', 'shop-from-1');
   expect(from.HostConfig.VolumesFrom).toEqual([`${web.Id}:ro`]);
   expect(from.Mounts.map((m: { RW: boolean }) => m.RW)).not.toContain(true);
-  // What was asked for is found again.
+  // The requested values are found again.
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
@@ -144,7 +147,7 @@ test('a service has the engine’s socket, and the logins of its host', async ()
     'stat -c "%a %U" /var/lib/fairlead/secrets/tools; runuser -u nobody -- cat /var/lib/fairlead/secrets/tools/docker/config.json 2>&1 || true',
   );
   expect(lies.stdout).toMatch(/^700 root\ncat: .*Permission denied\n$/);
-  // Nothing that is told of the run, or by the engine, has them.
+  // No report of the run, or of the Docker engine, contains them.
   const told = JSON.stringify([first.outcome, tool, engine.store.runs.list({ limit: 10 })]);
   expect(told.includes(login) || told.includes('secret-4711')).toBe(false);
   expect((await engine.again()).outcome.actions).toEqual([]);

@@ -1,4 +1,4 @@
-/** Services on the engine: adoption of what differs, gentle changes. What is made: services-twins.test.ts. */
+/** Services on the Docker engine: adoption of differing containers, updates in place. Creation is in services-twins.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EngineOn, engineOn } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -19,10 +19,10 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-/** Without a healthcheck a container counts as well after so long. */
+/** Without a healthcheck a container counts as well after this time. */
 const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 
-describe('what docker compose started and differs', () => {
+describe('a differing container of docker compose', () => {
   let adopting: EngineOn;
   const containers = async () =>
     (await ours.sh("docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' $(docker ps -aq)")).stdout
@@ -38,7 +38,7 @@ describe('what docker compose started and differs', () => {
   });
   afterAll(() => adopting?.close());
 
-  test('is held, field by field, until it is asked for', async () => {
+  test('is held, field by field, until adoption is requested', async () => {
     const late = (hostname: string, top = '') =>
       `${top}services:\n  web:\n    image: infra:5000/app:1\n    ${SOON}\n    hostname: ${hostname}\n    environment: {KEPT: "1", GONE: "${hostname}"}\n`;
     await composeUp('/opt/late', { 'compose.yaml': late('one').replace('GONE', 'OLD') });
@@ -67,7 +67,7 @@ describe('what docker compose started and differs', () => {
     expect((await adopting.again()).outcome.actions).toEqual([]);
   });
 
-  test('a stack with relative paths is adopted with its directory, and project_directory says the same', async () => {
+  test('of a stack with relative paths is adopted with its directory, and project_directory has the same effect', async () => {
     const text = 'services:\n  web:\n    image: infra:5000/app:1\n    volumes: ["./conf:/etc/conf:ro"]\n';
     await composeUp('/opt/apps/placed', { 'compose.yaml': text, 'conf/a.conf': 'a\n' });
     const only = async () => (await containers()).filter((line) => line.startsWith('/placed-web-1 '));
@@ -89,7 +89,7 @@ describe('what docker compose started and differs', () => {
   });
 });
 
-describe('gentle changes', () => {
+describe('updates in place', () => {
   beforeAll(async () => {
     expect((await engine.apply(repo)).outcome.problems).toEqual([]);
   });
@@ -135,7 +135,7 @@ describe('gentle changes', () => {
     expect((await engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('a service whose namespaces others share takes them along; what depends on it with restart: true restarts', async () => {
+  test('services that share a namespace follow its container; dependents with restart: true restart', async () => {
     const before = await Promise.all(['pair-db-1', 'pair-side-1', 'pair-web-1'].map(idOf));
     change('pair', ['infra:5000/app:2', 'infra:5000/app:3']);
     const { outcome } = await engine.apply(repo);

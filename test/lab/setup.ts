@@ -1,4 +1,7 @@
-/** Before the lab's tests: the engine and the host images, with progress to be seen, since the first time takes minutes. */
+/**
+ * Before the lab's tests: starts the Docker engine and builds the host images, with visible progress, since the first time takes
+ * minutes.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,7 +11,7 @@ import { ensureImage } from './image.ts';
 import { removeShared } from './lab.ts';
 import { whyNone } from './vm/need.ts';
 
-/** @returns what takes down, after the last file, what files shared */
+/** @returns a function that removes, after the last file, what files shared */
 export default async function setup(project: TestProject): Promise<() => Promise<unknown>> {
   const began = Date.now();
   const log = (line: string) => console.log(`lab ${((Date.now() - began) / 1000).toFixed(0)} s: ${line}`);

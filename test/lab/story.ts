@@ -1,4 +1,4 @@
-/** The host directory that the lab tests tell their story with. */
+/** The host directory of most lab tests. */
 
 export const loopUnit = (word: string) =>
   `[Unit]\nDescription=loop ${word}\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
@@ -49,9 +49,9 @@ ${indent(loopUnit('steady'))}
 `;
 
 const ASK = 'test: [CMD, /bin/wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"]';
-/** Without it a container is well only after ten steady seconds; that way is walked by the contract suite. Each probe costs a process. */
+/** Without it a container is well only after ten steady seconds, which the contract suite covers. Each probe costs a process. */
 export const HEALTH = `healthcheck: {${ASK}, interval: 10s, start_period: 30s, start_interval: 500ms}`;
-/** The same for engines before 25, too. */
+/** The same for Docker engines before 25, too. */
 export const HEALTH_BY_SECONDS = `healthcheck: {${ASK}, interval: 1s}`;
 
 export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '', health = HEALTH }: Story = {}) => `services:
@@ -85,7 +85,7 @@ export const hostFiles = (host: string, story: Story = {}): Record<string, strin
   [`hosts/${host}/shop/conf/web.conf`]: 'port=8080\n',
 });
 
-/** What of it has an identity worth keeping. */
+/** Its resources whose identity tests compare. */
 export const watched = {
   files: [
     '/etc/app/app.conf',

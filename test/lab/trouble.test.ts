@@ -1,4 +1,4 @@
-/** What goes wrong on real hosts: crashes, power cuts, outages, a host cut off. */
+/** Faults of real hosts: crashes, power cuts, outages, a disconnected host. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { RunDocument } from '../../agent/control/protocol.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
@@ -30,7 +30,7 @@ const withJournal = () =>
   });
 const schedule = '*/3 * * * * *';
 
-test('8. two hosts, each with its own directory; the one cut off shows offline and catches up', async () => {
+test('8. two hosts, each with its own directory; the disconnected one is shown as offline and catches up', async () => {
   withJournal();
   await Promise.all([one, two].map((h) => installAgent(h, { repoUrl: repo.httpUrl, schedule })));
   for (const h of ['edge-1', 'edge-2'])
@@ -62,7 +62,7 @@ test('8. two hosts, each with its own directory; the one cut off shows offline a
   ]).toEqual(['for one\n', 'for two\n']);
 });
 
-test('7. git server, broker and engine down in the middle: the rest goes on, it is said, and all catches up', async () => {
+test('7. git server, broker and Docker engine stop during work: the rest continues, it is reported, and all catches up', async () => {
   withJournal();
   await lab.infra.exec(['systemctl', 'stop', 'nginx']);
   await one.write('/etc/app/app.conf', 'tampered while git was away\n');
@@ -96,7 +96,7 @@ test('7. git server, broker and engine down in the middle: the rest goes on, it 
 });
 
 const EVENTS = 'fairlead/default/hosts/edge-1/events';
-/** A subscriber whose session the broker keeps while it is away (MQTT 5.0, 4.1). */
+/** A subscriber whose session the broker keeps while it is offline (MQTT 5.0, 4.1). */
 const listen = () =>
   lab.infra.sh(`nohup mosquitto_sub -V mqttv5 -c -i listener -q 1 -t ${EVENTS} >> /tmp/events 2>/dev/null & sleep 0`);
 /** The last line may be half written. */
@@ -105,10 +105,10 @@ const heard = async () =>
 /** No event has this number. */
 const PROBE = '{"seq":0}';
 
-test('7. over a broker outage no event is lost or out of order, and all three down at start are survived', async () => {
+test('7. over a broker outage no event is lost or out of order, and the agent survives a start without all three', async () => {
   withJournal();
   await listen();
-  // Its session must be there before the broker goes: otherwise what the agent says first is nobody's.
+  // Its session must exist before the broker stops: otherwise the agent's first messages would be lost.
   await until('the listener to hear', 60_000, async () => {
     await lab.infra.exec(['mosquitto_pub', '-q', '1', '-t', EVENTS, '-m', PROBE]);
     return (await heard()).includes(PROBE);
@@ -123,7 +123,7 @@ test('7. over a broker outage no event is lost or out of order, and all three do
   expect(offline.problems.map((p) => p.id)).toContain('broker');
   expect(offline.seq).toBeGreaterThanOrEqual(before + 10);
 
-  // Everything is away, and the agent starts.
+  // Everything is down, and the agent starts.
   await lab.infra.exec(['systemctl', 'stop', 'nginx']);
   await one.exec(['systemctl', 'stop', 'docker.socket', 'docker.service']);
   await one.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
@@ -134,12 +134,12 @@ test('7. over a broker outage no event is lost or out of order, and all three do
     async () => (await one.exec(['stat', '-c', '%a', '/etc/app/motd'])).stdout === '644\n',
   );
 
-  // Two listeners under one name would end each other's sessions for ever: the first is gone before there is a broker.
+  // Two subscribers under one name would end each other's sessions for ever: the first is gone before there is a broker.
   await lab.infra.sh('pkill -KILL mosquitto_sub || true; while pgrep mosquitto_sub > /dev/null; do sleep 0.1; done');
   await lab.infra.exec(['systemctl', 'start', 'mosquitto', 'nginx']);
   await listen();
   await one.exec(['systemctl', 'start', 'docker.service']);
-  // The broker still has the word of before the outage, which says the same.
+  // The broker still has the status from before the outage, which has the same content.
   const last = await statusWhere(
     lab.infra,
     'edge-1',
@@ -161,7 +161,7 @@ test('7. over a broker outage no event is lost or out of order, and all three do
 });
 
 const kills = Number(process.env.FAIRLEAD_KILLS ?? 6);
-/** What else goes wrong before a round, now and then. */
+/** Another fault before a round, now and then. */
 const MISHAPS: readonly string[] = [
   'echo tampered > /etc/app/app.conf',
   'docker rm -f shop-web-1 > /dev/null',
@@ -171,7 +171,7 @@ const MISHAPS: readonly string[] = [
 ];
 
 test(
-  `6. kill -9 at ${kills} random moments, and power cuts: it converges, nothing half-written, doubled or orphaned`,
+  `6. kill -9 at ${kills} random moments, and power cuts: it converges, nothing is half-written, duplicated or orphaned`,
   async () => {
     withJournal();
     const seed = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
@@ -204,14 +204,14 @@ test(
         await one.powerOn();
       } else
         await one.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead.service'], { check: false });
-      // Only a run of the agent that came after the kill has seen what the mishap and the kill left.
+      // Only a run of the agent that started after the kill has observed the effects of the fault and the kill.
       const hasLooked = isOfAnother(instance);
       const there = (s: StatusDocument) => s.sync === 'synced' && s.applied?.commit === commit && hasLooked(s);
       const lost = (s: StatusDocument) => s.problems.some((p) => p.reason === 'EngineLostPort');
       const when = `at round ${round} (seed ${seed})`;
       const seen = await statusWhere(lab.infra, 'edge-1', `synced ${when}`, (s) => there(s) || lost(s));
       if (lost(seen)) {
-        // What only an operator can mend: the commit stays as good as it was.
+        // Only an operator can fix this: the verdict on the commit stays.
         expect([powerCut, seen.bad], when).toEqual([true, []]);
         console.log(`the engine lost track of a port ${when}: it is restarted`);
         await one.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 60_000 });
@@ -223,7 +223,7 @@ test(
   120_000 + kills * 120_000,
 );
 
-/** What the host is like, read without fairlead. */
+/** The state of the host, read without fairlead. */
 async function expectExactly(story: Story, round: number): Promise<void> {
   const where = `round ${round}`;
   expect((await one.exec(['cat', '/etc/app/motd'])).stdout === story.motd, where).toBe(true);
@@ -238,7 +238,7 @@ async function expectExactly(story: Story, round: number): Promise<void> {
       .sort();
   const extra = story.services ? ['shop-extra-1 infra:5000/app:1 running'] : [];
   const expected = ['shop-db-1 infra:5000/app:1 running', ...extra, `shop-web-1 ${story.webImage} running`];
-  // What was replaced goes when its successor is well, which may be a moment after that was told.
+  // A replaced container is removed when its successor is well, which may be a moment after the report.
   await until('these and no others', 60_000, async () => (await ps()).join() === expected.join()).catch(
     () => undefined,
   );
@@ -247,7 +247,7 @@ async function expectExactly(story: Story, round: number): Promise<void> {
   expect(left.stdout, where).toBe('');
 }
 
-test('what was interrupted stands in history', async () => {
+test('interrupted runs are in history', async () => {
   const runs = await fairleadJson<{ runs: RunDocument['run'][] }>(one, 'history', '--limit', '500', '--failed');
   expect(runs.runs.some((r) => r.reason === 'Interrupted')).toBe(true);
 });

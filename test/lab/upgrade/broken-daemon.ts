@@ -1,4 +1,4 @@
-/** A daemon that migrates the state and then does not start: takes the place of agent/daemon.ts in a package. */
+/** A daemon that migrates the state and then does not start: replaces agent/daemon.ts in a package. */
 import { stateDir } from '../../../agent/layout.ts';
 import { silentLog } from '../../../agent/log.ts';
 import { openStore } from '../../../agent/store/db.ts';

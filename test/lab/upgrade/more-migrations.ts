@@ -1,4 +1,4 @@
-/** One form more than migrations.ts beside it: of the package whose agent does not start. */
+/** One migration more than migrations.ts beside it: for the package whose agent does not start. */
 import { MIGRATIONS as NOW } from '../../../agent/store/schema/migrations.ts';
 import { FURTHER } from './sql.ts';
 

@@ -1,4 +1,4 @@
-/** A lab host that has its packages by rpm(8), as far as a Debian one can. */
+/** A lab host with packages from rpm(8), as far as a Debian one can have them. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { run } from '../run.ts';
 
 /**
  * rpm(8) of this machine, which is a Debian 12 as well, with the libraries that the host lacks. Debian's own works on the machine
- * itself only when it is told to, and knows of nothing that dpkg installed.
+ * itself only with an option, and does not know the packages of dpkg.
  */
 export async function bringRpm(on: LabHost): Promise<void> {
   const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-rpm-'));
