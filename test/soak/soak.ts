@@ -6,7 +6,7 @@
  * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host and of a virtual machine, and a disk of its
  * state that is full. brokers: fleets of up to 10,000 hosts by way of each broker that
  * Debian has. dashboard: the page of the fleet in a browser. demo: `npm run demo`, light and on real hosts. packages: all packages as a release makes them, and the .deb on
- * Debian's next release. bootstrap: the samples as cloud-init and Ansible read them. monitoring: alert rules and the dashboard's queries
+ * Debian's next release. bootstrap: the samples as cloud-init reads them and Ansible plays them. monitoring: alert rules and the dashboard's queries
  * by Debian's Prometheus. docs: the site of docs/, whose generator knows dead links. hostile: servers, brokers, containers, users and files that mean harm, with new seeds for an hour.
  */
 import { spawnSync } from 'node:child_process';
