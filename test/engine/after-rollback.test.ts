@@ -114,7 +114,7 @@ describe('a commit that is retried without being at fault runs no job twice', ()
 });
 
 test.each<[string, Declaration | null]>([
-  ['goes back to what is accepted', rules()],
+  ['returns to the accepted commit', rules()],
   ['declares nothing', null],
 ])('a trial that waits for the end of an outage is over if the head then %s', async (_what, next) => {
   world.commit('good', rules());

@@ -56,7 +56,7 @@ describe('windows and pauses', () => {
     ['hours forward', HOURS],
     ['years forward', HOURS + 3_650 * DAY],
     ['hours back', HOURS - DAY],
-    ['years back, before this program was made', HOURS - 3_650 * DAY],
+    ['years back, before the build date of this program', HOURS - 3_650 * DAY],
   ])('a window does not open because the date is set %s', async (_how, skew) => {
     expect((await run()).sync).toBe('held');
     world.skew = skew;

@@ -36,7 +36,7 @@ describe('with the daemon as a process', () => {
   });
 
   test.each([
-    ['that nobody has', () => '0123456789012345678901234567890123456789', /has no commit 0123456/],
+    ['that does not exist', () => '0123456789012345678901234567890123456789', /has no commit 0123456/],
     ['with errors', () => ids.wrong, /has errors.*hosts\/trial\/a\.yaml:1:.*`content`.*\[InvalidCommit\]/],
     ['without this host', () => ids.elsewhere, /has nothing for this host in hosts\/trial.*\[Unassigned\]/],
   ])('a commit %s is refused in one sentence, and nothing is pinned', async (_, id, said) => {

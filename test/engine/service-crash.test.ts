@@ -120,7 +120,7 @@ test.each<[string, string[], string[]]>([
   ['three containers at a time', ['scale: 3', 'deploy: {update_config: {parallelism: 0}}'], ['1', '2', '3']],
   ['one with a port', ['ports: ["8080:80"]'], ['1']],
   ['one with a name of its own', ['container_name: shop-web-1'], ['1']],
-  ['one that ends with SIGTERM after hooks', ['pre_stop: [{command: ["true"]}]'], ['1']],
+  ['one that gets SIGTERM after its hooks', ['pre_stop: [{command: ["true"]}]'], ['1']],
 ])('recreated: %s', async (_what, keys, numbers) => {
   const deaths = await sweep(
     () => engine.apply(compose(0, ...keys)),
@@ -137,8 +137,8 @@ describe.each<[string, string[], string[]]>([
   ['one with hooks', [`pre_start: [{command: ["true"]}]`, `post_start: [{command: ["true"]}]`], ['1']],
 ])('during a change of %s', (_what, keys, numbers) => {
   test.each([
-    ['another commit comes', 2],
-    ['the commit before comes again', 0],
+    ['another commit arrives', 2],
+    ['the previous commit arrives again', 0],
   ])('%s', async (_next, word) => {
     const deaths = await sweep(
       () => engine.apply(compose(0, ...keys)),
@@ -192,7 +192,7 @@ test.each<[string, string[]]>([
   [', of two', ['scale: 2']],
   [', of two at a time', ['scale: 2', 'deploy: {update_config: {parallelism: 0}}']],
   [
-    ', of two that go on, start-first',
+    ', of two that continue, start-first',
     ['scale: 2', 'deploy: {update_config: {order: start-first, failure_action: continue}}'],
   ],
   [', with a name of its own', ['container_name: shop-web-1']],

@@ -307,10 +307,10 @@ test.each<[string, string, WorldOptions]>([
   ['one that does not answer', 'silent', { status: null }],
   ['one that finishes no run', 'idle', { status: statusOf('0.2.0', { run: null }) }],
   ['one that loses the repository', 'unreachable', { status: statusOf('0.2.0', { problems: [{ id: 'repository' }] }) }],
-  ['one that ends again and again', 'crashed', { crashes: true }],
+  ['one that crashes again and again', 'crashed', { crashes: true }],
   ['one that takes too much memory', 'memory', { memory: 300_000 }],
   ['one whose installer fails', 'install', { broken: true }],
-  ['one that says that it is another', 'other', { status: statusOf('0.3.0') }],
+  ['one that reports another version', 'other', { status: statusOf('0.3.0') }],
 ])('%s is rolled back, and remembered', (_, cause, options) => {
   const host = world(options);
   host.run();
@@ -326,7 +326,7 @@ test('a server that was unreachable before does not count against a version', ()
 });
 
 test.each<[string, string, WorldOptions]>([
-  ['brings another version than it should', 'other', { version: '0.2.1' }],
+  ['contains another version than announced', 'other', { version: '0.2.1' }],
   ['cannot read the state', 'state', { schema: 5 }],
 ])('a package that %s is refused before anything is changed', (_, cause, options) => {
   const host = world(options);

@@ -199,7 +199,7 @@ describe('an unavailable version', () => {
   });
 
   test.each<[string, typeof installed]>([
-    ['by no package', null],
+    ['without a package', null],
     ['as an .rpm', 'rpm'],
   ])('because fairlead was installed %s, is reported', async (_, format) => {
     two();

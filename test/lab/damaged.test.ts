@@ -62,11 +62,11 @@ const aside = async () => (await listed(STATE)).filter((name) => /^history\.db\.
 const journalSays = async (text: string) => (await host.journal('fairlead.service')).split(text).length - 1;
 
 test.each([
-  ['its header is overwritten', `${GARBAGE}spoil(0,100)`],
+  ['overwritten header', `${GARBAGE}spoil(0,100)`],
   ['garbage at the head of every page but the first', `${GARBAGE}for(let at=4096;at<size;at+=4096)spoil(at,16)`],
   ['garbage in the middle of every page', `${GARBAGE}for(let at=0;at<size;at+=4096)spoil(at+1024,3072)`],
-  ['it is cut off in a page', 'fs.truncateSync(file,Math.floor(size/2)+100)'],
-  ['it is no database at all', "fs.writeFileSync(file,'no database\\n'.repeat(1000))"],
+  ['truncated within a page', 'fs.truncateSync(file,Math.floor(size/2)+100)'],
+  ['a file that is not a database', "fs.writeFileSync(file,'no database\\n'.repeat(1000))"],
 ])('%s', async (_what, script) => {
   const had = await aside();
   const said = await journalSays('it was set aside and a fresh one is begun');

@@ -65,13 +65,13 @@ describe('the text format', () => {
   });
 
   test.each([
-    ['a label twice', '# HELP a b\n# TYPE a gauge\na{x="1",x="2"} 1\n'],
-    ['a series twice', '# HELP a b\n# TYPE a gauge\na{x="1"} 1\na{x="1"} 2\n'],
-    ['an escape that is none', '# HELP a b\n# TYPE a gauge\na{x="\\r"} 1\n'],
-    ['a number that is none', '# HELP a b\n# TYPE a gauge\na 1,5\n'],
-    ['no end of the line', '# HELP a b\n# TYPE a gauge\na 1'],
+    ['a duplicate label', '# HELP a b\n# TYPE a gauge\na{x="1",x="2"} 1\n'],
+    ['a duplicate series', '# HELP a b\n# TYPE a gauge\na{x="1"} 1\na{x="1"} 2\n'],
+    ['an invalid escape', '# HELP a b\n# TYPE a gauge\na{x="\\r"} 1\n'],
+    ['an invalid number', '# HELP a b\n# TYPE a gauge\na 1,5\n'],
+    ['a missing line end', '# HELP a b\n# TYPE a gauge\na 1'],
     ['a counter without _total', '# HELP a b\n# TYPE a counter\na 1\n'],
-    ['no help', '# TYPE a gauge\na 1\n'],
+    ['a missing help text', '# TYPE a gauge\na 1\n'],
   ])('the strict parser of these tests refuses %s', (_what, text) => {
     expect(() => readExposition(text)).toThrow();
   });

@@ -63,12 +63,12 @@ describe('the requested agent version', () => {
 describe('invalid values', () => {
   test.each<[string, Repo]>([
     ['a role that cannot be parsed', { 'hosts/a/host.yaml': 'roles: [r]\n', 'roles/r/role.yaml': 'agent: {\n' }],
-    ['a role that is not there', { 'hosts/a/host.yaml': 'roles: [r]\n' }],
-    ['roles in a circle', { 'hosts/a/host.yaml': 'roles: [r]\n', 'roles/r/role.yaml': 'roles: [r]\n' }],
-    ['roles of another shape', { 'hosts/a/host.yaml': 'roles: {r: {}}\n' }],
-    ['an `agent` of another shape', { 'hosts/a/host.yaml': 'agent: [0.3.0]\n' }],
-    ['a version of another shape', { 'hosts/a/host.yaml': 'agent: {version: 3}\n' }],
-    ['bytes that are no text', { 'hosts/a/host.yaml': new Uint8Array([0xff, 0xfe, 0x00]) }],
+    ['a missing role', { 'hosts/a/host.yaml': 'roles: [r]\n' }],
+    ['a cycle of roles', { 'hosts/a/host.yaml': 'roles: [r]\n', 'roles/r/role.yaml': 'roles: [r]\n' }],
+    ['roles of the wrong type', { 'hosts/a/host.yaml': 'roles: {r: {}}\n' }],
+    ['an `agent` of the wrong type', { 'hosts/a/host.yaml': 'agent: [0.3.0]\n' }],
+    ['a version of the wrong type', { 'hosts/a/host.yaml': 'agent: {version: 3}\n' }],
+    ['bytes that are not text', { 'hosts/a/host.yaml': new Uint8Array([0xff, 0xfe, 0x00]) }],
     ['an encrypted file', { 'hosts/a/host.yaml': 'sops: {mac: x, version: "3"}\nagent: ENC[x]\n' }],
   ])('with %s, no version is requested', (_, above) => {
     expect(wanted({ 'fleet.yaml': agentOf({}), ...above })).toBeNull();

@@ -52,10 +52,14 @@ test('a clock that is set back does not lengthen a pause', () => {
 });
 
 test.each<[string, string, number]>([
-  ['a registry that says how long is asked once in that time', 'toomanyrequests: retry-after: 30s', 30_000],
-  ['however long that is', 'Retry-After: 3600', 3_600_000],
-  ['one that does not say is asked once in half a minute', 'toomanyrequests: too many', 30_000],
-  ['nor one that says less than a second', 'toomanyrequests: retry-after: 714.8µs, allowed: 44000/minute', 30_000],
+  ['a registry that sets a delay is asked once in that time', 'toomanyrequests: retry-after: 30s', 30_000],
+  ['a very long delay is respected as well', 'Retry-After: 3600', 3_600_000],
+  ['a registry without a delay is asked once in half a minute', 'toomanyrequests: too many', 30_000],
+  [
+    'a delay of less than a second counts as none',
+    'toomanyrequests: retry-after: 714.8µs, allowed: 44000/minute',
+    30_000,
+  ],
 ])('%s', (_claim, message, least) => {
   const first = pauseMs({ code: 'RateLimited', retryAfterMs: retryAfterOf(message) }, 1, 0);
   expect(first).toBeGreaterThanOrEqual(least);
@@ -63,11 +67,11 @@ test.each<[string, string, number]>([
 });
 
 test.each<[string, ReasonCode, { links?: string; ports?: string[] }, boolean]>([
-  ['a freed port lets what waits for it be tried', 'PortInUse', { ports: [] }, true],
-  ['a port that is taken means nothing', 'PortInUse', { ports: ['tcp :0050', 'tcp :1234'] }, false],
-  ['a freed port means nothing to a pull', 'ImagePullFailed', { ports: [] }, false],
-  ['a new address or route lets a pull be tried', 'ImagePullFailed', { links: 'eth0 10.0.0.2' }, true],
-  ['nothing new means nothing', 'PortInUse', {}, false],
+  ['a freed port ends the pause of a resource that needs it', 'PortInUse', { ports: [] }, true],
+  ['a port that is in use ends no pause', 'PortInUse', { ports: ['tcp :0050', 'tcp :1234'] }, false],
+  ['a freed port does not end the pause of a pull', 'ImagePullFailed', { ports: [] }, false],
+  ['a new address or route ends the pause of a pull', 'ImagePullFailed', { links: 'eth0 10.0.0.2' }, true],
+  ['no change ends no pause', 'PortInUse', {}, false],
 ])('%s', (_claim, code, change, isTried) => {
   let network = { links: '', ports: new Set(['tcp :0050']) };
   let ended = 0;

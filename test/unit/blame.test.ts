@@ -9,25 +9,25 @@ import { type Fault, REASONS, type ReasonCode } from '../../manifests-schema/rea
 
 describe('the fault for a failure', () => {
   test.each<[string, Failure, Fault]>([
-    ['a service that is not well is the commit’s own', { code: 'Unhealthy' }, 'commit'],
-    ['a job that fails is the commit’s own', { code: 'JobFailed' }, 'commit'],
-    ['a job that exits 75 asks for another try', { code: 'TemporaryFailure' }, 'wait'],
-    ['a registry that is away passes by itself', { code: 'ImagePullFailed' }, 'wait'],
-    ['a registry that limits this host passes by itself', { code: 'RateLimited' }, 'wait'],
-    ['a full disk passes by itself', { code: 'DiskFull' }, 'wait'],
-    ['an engine that is away passes by itself', { code: 'EngineUnreachable' }, 'wait'],
-    ['an external network that nobody made needs a hand', { code: 'NetworkMissing' }, 'host'],
-    ['an external volume that nobody made needs a hand', { code: 'VolumeMissing' }, 'host'],
-    ['a port that is taken needs a hand', { code: 'PortInUse' }, 'host'],
-    ['a name that is taken needs a hand', { code: 'NameConflict' }, 'host'],
-    ['a device that is missing needs a hand', { code: 'DeviceMissing' }, 'host'],
-    ['a mount that is missing needs a hand', { code: 'MountMissing' }, 'host'],
-    ['a user that is missing needs a hand', { code: 'UnknownOwner' }, 'host'],
-    ['a unit that cannot be disabled needs a hand', { code: 'NotInstallable' }, 'host'],
-    ['a file system that is read-only needs a hand', { code: 'FileFailed' }, 'host'],
-    ['what was unwell before speaks against no commit', { code: 'UnitFailed', wasUnwell: true }, 'host'],
-    ['what fails while it is removed speaks against no commit', { code: 'UnitFailed', isRemoval: true }, 'host'],
-    ['an outage stays one, whatever was before', { code: 'DiskFull', wasUnwell: true }, 'wait'],
+    ['an unwell service is the commit’s fault', { code: 'Unhealthy' }, 'commit'],
+    ['a failed job is the commit’s fault', { code: 'JobFailed' }, 'commit'],
+    ['a job that exits with 75 is a temporary failure', { code: 'TemporaryFailure' }, 'wait'],
+    ['an unreachable registry is a temporary failure', { code: 'ImagePullFailed' }, 'wait'],
+    ['a registry’s rate limit is a temporary failure', { code: 'RateLimited' }, 'wait'],
+    ['a full disk is a temporary failure', { code: 'DiskFull' }, 'wait'],
+    ['an unreachable Docker engine is a temporary failure', { code: 'EngineUnreachable' }, 'wait'],
+    ['a missing external network needs an operator', { code: 'NetworkMissing' }, 'host'],
+    ['a missing external volume needs an operator', { code: 'VolumeMissing' }, 'host'],
+    ['a port in use needs an operator', { code: 'PortInUse' }, 'host'],
+    ['a name in use needs an operator', { code: 'NameConflict' }, 'host'],
+    ['a missing device needs an operator', { code: 'DeviceMissing' }, 'host'],
+    ['a missing mount needs an operator', { code: 'MountMissing' }, 'host'],
+    ['a missing user needs an operator', { code: 'UnknownOwner' }, 'host'],
+    ['a unit that cannot be disabled needs an operator', { code: 'NotInstallable' }, 'host'],
+    ['a read-only file system needs an operator', { code: 'FileFailed' }, 'host'],
+    ['a resource that was unwell before is not the commit’s fault', { code: 'UnitFailed', wasUnwell: true }, 'host'],
+    ['a failed removal is not the commit’s fault', { code: 'UnitFailed', isRemoval: true }, 'host'],
+    ['an outage stays an outage, whatever the state before', { code: 'DiskFull', wasUnwell: true }, 'wait'],
   ])('%s', (_claim, failure, fault) => {
     expect(faultOf(failure)).toBe(fault);
   });
@@ -80,25 +80,25 @@ describe('the fault for a failure', () => {
 
 test.each<[string, Fault[], { stopped?: boolean; isWhole?: boolean }, string]>([
   ['nothing failed', [], {}, 'well'],
-  ['only what needs a hand failed', ['host', 'host'], {}, 'partly'],
-  ['something of its own failed', ['host', 'commit'], {}, 'unwell'],
+  ['only failures for an operator remain', ['host', 'host'], {}, 'partly'],
+  ['a resource failed by the commit’s fault', ['host', 'commit'], {}, 'unwell'],
   ['an outage lasts', ['commit', 'wait'], {}, 'open'],
   ['the agent was stopped', ['commit'], { stopped: true }, 'open'],
-  ['something is on its way', [], { isWhole: false }, 'open'],
-  ['something is on its way, and something needs a hand', ['host'], { isWhole: false }, 'open'],
-  ['something is on its way, and it is lost already', ['commit'], { isWhole: false }, 'unwell'],
+  ['a resource is in progress', [], { isWhole: false }, 'open'],
+  ['a resource is in progress, and another needs an operator', ['host'], { isWhole: false }, 'open'],
+  ['a resource is in progress, and another has failed already', ['commit'], { isWhole: false }, 'unwell'],
 ])('a commit under which %s: %j', (_case, faults, { stopped = false, isWhole = true }, proof) => {
   expect(weigh({ faults, stopped, isWhole })).toBe(proof);
 });
 
 const S = 1_000;
 test.each<[string, Parameters<typeof patienceOf>, number]>([
-  ['what ran before has 90 s', [{ timeoutMs: 300 * S }, false, []], 90 * S],
-  ['what never ran has settle.timeout', [{ timeoutMs: 300 * S }, true, []], 300 * S],
+  ['a service that ran before has 90 s', [{ timeoutMs: 300 * S }, false, []], 90 * S],
+  ['a new service has settle.timeout', [{ timeoutMs: 300 * S }, true, []], 300 * S],
   ['a shorter settle.timeout bounds the default', [{ timeoutMs: 30 * S }, false, []], 30 * S],
-  ['settle.patience is a word of its own', [{ timeoutMs: 30 * S, patienceMs: 600 * S }, false, []], 600 * S],
-  ['the longest bound counts', [{ timeoutMs: 30 * S }, false, [240 * S, 60 * S]], 240 * S],
-  ['a shorter bound of its own takes nothing away', [{ timeoutMs: 300 * S }, true, [10 * S]], 300 * S],
+  ['settle.patience applies on its own', [{ timeoutMs: 30 * S, patienceMs: 600 * S }, false, []], 600 * S],
+  ['the longest limit counts', [{ timeoutMs: 30 * S }, false, [240 * S, 60 * S]], 240 * S],
+  ['a shorter limit of a service shortens nothing', [{ timeoutMs: 300 * S }, true, [10 * S]], 300 * S],
 ])('patience: %s', (_claim, given, ms) => {
   expect(patienceOf(...given)).toBe(ms);
 });

@@ -173,8 +173,8 @@ describe('how far a connection attempt got', () => {
   }
 
   test.each<[string, (socket: net.Socket) => void, number?]>([
-    ['takes the connection and says nothing', () => undefined, 1_000],
-    ['hangs up', (socket) => socket.end()],
+    ['accepts the connection and sends nothing', () => undefined, 1_000],
+    ['closes the connection', (socket) => socket.end()],
     ['resets the connection', (socket) => socket.resetAndDestroy()],
     ['speaks another protocol', (socket) => socket.write('220 mail.example.com ESMTP\r\n')],
   ])('a websocket whose server %s counts as answered', async (_what, take, timeoutMs) => {

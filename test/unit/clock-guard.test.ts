@@ -41,14 +41,19 @@ test('a new host whose clock was never set is trusted', async () => {
 });
 
 test.each([
-  ['has no battery and begins at 1970', 0, null, /says 1970-01-01 00:00 UTC, which is before this program was made/],
+  ['starts at 1970 without a battery', 0, null, /says 1970-01-01 00:00 UTC, which is before this program was made/],
   [
-    'is behind what this host recorded',
+    'is behind the recorded dates of this host',
     TODAY,
     TODAY + 2 * DAY,
     /says 2026-11-30 12:00 UTC, and this host recorded 2026-12-02/,
   ],
-  ['is years ahead of what this host recorded', TODAY + 9 * 365 * DAY, TODAY, /9 y after what this host recorded last/],
+  [
+    'is years ahead of the recorded dates of this host',
+    TODAY + 9 * 365 * DAY,
+    TODAY,
+    /9 y after what this host recorded last/,
+  ],
 ])('a clock that %s is wrong', async (_what, date, recorded, message) => {
   expect(await hostAt(date, { recorded }).guard.look()).toEqual({
     isWrong: true,
@@ -110,7 +115,7 @@ test('the distrust ends when the date was not set for an hour', async () => {
 
 test.each([
   ['1970', 86_400_000, null],
-  ['two days behind what was recorded', TODAY - 2 * DAY, TODAY],
+  ['two days behind its recorded date', TODAY - 2 * DAY, TODAY],
 ])('a host that booted at %s trusts the date that is set by hand', async (_what, date, recorded) => {
   const host = hostAt(date, { recorded });
   expect((await host.guard.look())?.isWrong).toBe(true);

@@ -9,9 +9,9 @@ test.each([
   ['a subject and a body', `${subject}\n\nchown clears the set-group-id bit, so the mode must come last.\n`],
   ['several areas', 'core, engine: name the duration parser after what it does\n'],
   ['comments of git', `${subject}\n\n# Please enter the commit message for your changes. ${'x'.repeat(100)}\n`],
-  ['what stands below the scissors', `${subject}\n\n# ---- >8 ----\n${'diff '.repeat(40)}\n`],
+  ['text below the scissors line', `${subject}\n\n# ---- >8 ----\n${'diff '.repeat(40)}\n`],
   ['a long address', `${subject}\n\nsee https://example.com/${'x '.repeat(100)}\n`],
-  ['what git writes itself', `Revert "${'x'.repeat(100)}"\n`],
+  ['a message by git itself', `Revert "${'x'.repeat(100)}"\n`],
   ['a fixup', 'fixup! anything\n'],
 ])('%s passes', (_, message) => {
   expect(problemsOf(message)).toEqual([]);
@@ -23,7 +23,7 @@ test.each([
   ['an area without text', 'files: \n', 'names no area'],
   ['a long subject', `files: ${'x'.repeat(66)}\n`, 'has 73 characters'],
   ['a full stop', `${subject}.\n`, 'full stop'],
-  ['two things', `${subject}; report it\n`, 'joins two things'],
+  ['a subject with two changes', `${subject}; report it\n`, 'joins two things'],
   ['a body without an empty line', `${subject}\nbecause\n`, 'second line'],
   ['a long line', `${subject}\n\n${'word '.repeat(30)}\n`, 'a line of the body has 149 characters'],
 ])('%s is refused', (_, message, problem) => {

@@ -84,12 +84,12 @@ test.each([
   ],
   ['a user in the url', 'contexts: {a: {broker: "mqtts://me:x@a"}}', /must not carry a user or a password/],
   [
-    'a password in the clear',
+    'an unencrypted password',
     'contexts: {a: {broker: "mqtt://a", passwordFile: /x}}',
     /everybody on the way can read it; use mqtts/,
   ],
   [
-    'a current that is none',
+    'an unknown current context',
     'current: b\ncontexts: {a: {broker: "mqtts://a"}}',
     /fleet\.yaml:1:\d+.*names no context; there are: a/,
   ],

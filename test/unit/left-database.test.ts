@@ -111,7 +111,7 @@ test('the number of a run of the trial is not used again', () => {
 
 test.each<[string, (host: Trial) => void]>([
   ['is damaged', ({ at }) => truncateSync(at('history.db.left'), 5_000)],
-  ['has its events elsewhere', ({ at }) => new Database(at('history.db.left')).exec('DROP TABLE outbox').close()],
+  ['has no table of events', ({ at }) => new Database(at('history.db.left')).exec('DROP TABLE outbox').close()],
 ])('if the replaced database %s, later ids differ from its ids', (_, harm) => {
   const host = trial({ sent: 4 });
   host.putBack();

@@ -69,7 +69,7 @@ const READERS: Record<string, (file: string) => Promise<unknown>> = {
 describe.each(Object.entries(READERS))('%s', (_, read) => {
   test.each([
     ['a pipe', pipe, 'it is no regular file'],
-    ['a device without an end', endless, 'it is no regular file'],
+    ['an endless device', endless, 'it is no regular file'],
     ['a directory', dir, 'it is no regular file'],
     ['a file of 40 GiB', huge, 'it is larger than 4 MiB'],
     ['nothing', path.join(dir, 'none'), 'there is no such file'],

@@ -73,12 +73,12 @@ const roles = (passes: readonly Pass[]) =>
 
 describe('a run begins', () => {
   test.each<[string, Partial<Situation>, string[]]>([
-    ['with a try of a new head', {}, ['try new']],
-    ['with a repair of the accepted one', { choice: { act: 'repair' }, head: 'good' }, ['repair good']],
-    ['with a look alone while it is paused', { gate: PAUSE }, ['look new']],
-    ['with a repair of what is accepted while the head waits', { gate: WINDOW }, ['keep good', 'look new']],
+    ['with a trial of a new head', {}, ['try new']],
+    ['with a repair of the accepted commit', { choice: { act: 'repair' }, head: 'good' }, ['repair good']],
+    ['with an observation only, while it is paused', { gate: PAUSE }, ['look new']],
+    ['with a repair of the accepted commit while the head waits', { gate: WINDOW }, ['keep good', 'look new']],
     [
-      'with a look alone while the first commit waits',
+      'with an observation only, while the first commit waits',
       { gate: WINDOW, memory: { ...MEMORY, accepted: null } },
       ['look new'],
     ],
@@ -88,11 +88,11 @@ describe('a run begins', () => {
   });
 
   test.each<[string, Partial<Situation>, Remembered['pendingRollback'], unknown]>([
-    ['staying on a commit gives way', { choice: STAYING }, null, STAY],
-    ['a rollback to it does not', { choice: STAYING }, BACK, ROLLBACK],
-    ['a repair gives way', { choice: { act: 'repair' }, head: 'good' }, null, REPAIR],
-    ['a rollback to the accepted commit does not', { choice: { act: 'repair' }, head: 'good' }, BACK, ROLLBACK],
-    ['a new commit gives way, whatever rollback was in progress', {}, BACK, TRY],
+    ['staying on a commit yields', { choice: STAYING }, null, STAY],
+    ['a rollback to it does not yield', { choice: STAYING }, BACK, ROLLBACK],
+    ['a repair yields', { choice: { act: 'repair' }, head: 'good' }, null, REPAIR],
+    ['a rollback to the accepted commit does not yield', { choice: { act: 'repair' }, head: 'good' }, BACK, ROLLBACK],
+    ['a new commit yields, whatever rollback was in progress', {}, BACK, TRY],
   ])('and later runs: %s', (_what, given, pendingRollback, mode) => {
     const [first] = decide({ ...SITUATION, ...given, memory: { ...MEMORY, pendingRollback } });
     expect((first as CommitPass).mode).toBe(mode);
@@ -120,65 +120,65 @@ describe('after a pass', () => {
 
   test.each([
     [
-      'a commit that proved itself is accepted and good',
+      'a commit that settled is accepted and good',
       following('try', 'new', {}),
       { type: 'accept', commit: 'new', good: true },
       [],
     ],
-    ['one that is open is the next run’s', following('try', 'new', { verdict: 'open' }), null, []],
+    ['an undecided commit is left to the next run', following('try', 'new', { verdict: 'open' }), null, []],
     [
-      'one that did not settle is rolled back',
+      'a commit that did not settle is rolled back',
       following('try', 'new', { verdict: 'unwell' }),
       { type: 'roll back', pendingRollback: BACK, isSilence: false },
       ['rollback good'],
     ],
     [
-      'unless its host says not to',
+      'a commit is not rolled back if its host forbids it',
       following('try', 'new', { verdict: 'unwell' }, {}, { rollback: 'off' }),
       { type: 'accept', commit: 'new', good: false },
       [],
     ],
     [
-      'or there is nothing to go back to',
+      'a commit is not rolled back if there is no earlier one',
       following('try', 'new', { verdict: 'unwell' }, { lastGood: null }),
       { type: 'accept', commit: 'new', good: false },
       [],
     ],
     [
-      'or what is there is the same',
+      'a commit is not rolled back if the earlier one is the same',
       following('try', 'new', { verdict: 'unwell' }, { lastGoodContent: 'content of new' }),
       { type: 'accept', commit: 'new', good: false },
       [],
     ],
-    ['a repair that fails takes nothing back', following('repair', 'good', { verdict: 'unwell' }), null, []],
+    ['a failed repair causes no rollback', following('repair', 'good', { verdict: 'unwell' }), null, []],
     [
-      'a refused commit leaves what is accepted in repair',
+      'after a refused commit the accepted one is repaired',
       following('try', 'new', { rejected: true, verdict: 'untouched' }),
       null,
       ['keep good'],
     ],
     [
-      'one that would remove too much waits',
+      'a commit that would remove too much waits',
       following('try', 'new', { gate: PRUNE, verdict: 'untouched' }),
       null,
       ['keep good', 'look new'],
     ],
-    ['a look has no consequence', following('look', 'new', { verdict: 'untouched' }), null, []],
-    ['nor has keeping what is accepted', following('keep', 'good', { verdict: 'unwell' }), null, []],
+    ['an observation has no consequence', following('look', 'new', { verdict: 'untouched' }), null, []],
+    ['keeping the accepted commit has no consequence', following('keep', 'good', { verdict: 'unwell' }), null, []],
     [
-      'a rollback ends with the question what was the cause',
+      'a rollback ends with the question of the cause',
       following('rollback', 'good', {}, { pendingRollback: BACK }),
       { type: 'accept', commit: 'good', good: false },
       ['reconnect'],
     ],
     [
-      'a rollback that is cut short asks nobody yet',
+      'an interrupted rollback does not ask for the cause yet',
       following('rollback', 'good', { verdict: 'open' }, { pendingRollback: BACK }),
       null,
       [],
     ],
     [
-      'a rollback that did not help shows that the commit was not the cause',
+      'a rollback that did not help proves that the commit was not the cause',
       following('rollback', 'good', { verdict: 'unwell' }, { pendingRollback: BACK }),
       { type: 'rollback ended', content: BACK.content, isRetried: true, failed: true },
       [],
@@ -204,9 +204,9 @@ describe('after a pass', () => {
 });
 
 test.each<[string, string, boolean, boolean, string[]]>([
-  ['opens the way: the commit was at fault', 'new', false, false, []],
-  ['does not: it was not the cause, and is tried again', 'new', true, true, ['again new']],
-  ['does not, and the head is not at hand: it is only forgiven', 'good', true, true, []],
+  ['restores connectivity: the commit was at fault', 'new', false, false, []],
+  ['does not restore connectivity: the commit was not the cause, and is tried again', 'new', true, true, ['again new']],
+  ['does not restore connectivity, and the head is unavailable: the commit is only forgiven', 'good', true, true, []],
 ])('rolling everything back %s', (_what, head, isLost, isRetried, next) => {
   const conclusion = concludeRollback(BACK, head, { isLost });
   expect(conclusion.note).toEqual({ type: 'rollback ended', content: BACK.content, isRetried });

@@ -81,12 +81,12 @@ describe('the retained presence', () => {
   });
 
   test.each<[string, (client: MqttClient) => Promise<unknown>]>([
-    ['`offline` by somebody', (client) => say(client, 'offline')],
-    ['the late will of an agent of before', (client) => say(client, 'offline', 'before')],
-    ['nothing, since somebody cleared it', (client) => say(client, '')],
-    ['a word that is none', (client) => say(client, 'x'.repeat(1_000))],
-    ['`online` by nobody in particular', (client) => say(client, 'online')],
-    ['`online` by an agent that is no more', (client) => say(client, 'online', 'before')],
+    ['`offline` by another client', (client) => say(client, 'offline')],
+    ['the late will of an earlier agent', (client) => say(client, 'offline', 'before')],
+    ['empty, because somebody deleted it', (client) => say(client, '')],
+    ['an invalid value', (client) => say(client, 'x'.repeat(1_000))],
+    ['`online` without an author', (client) => say(client, 'online')],
+    ['`online` by an agent that is gone', (client) => say(client, 'online', 'before')],
   ])('is corrected if it is %s, over the same connection', async (_what, act) => {
     const channel = agent('one');
     await opened(channel);

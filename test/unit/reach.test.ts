@@ -31,8 +31,8 @@ async function reachOfBroker(url: string, timeoutMs = 60_000): Promise<string> {
 }
 
 test.each<[string, (socket: net.Socket) => void, number?]>([
-  ['takes the connection and says nothing', () => undefined, 1_000],
-  ['hangs up', (socket) => socket.end()],
+  ['accepts the connection and sends nothing', () => undefined, 1_000],
+  ['closes the connection', (socket) => socket.end()],
   ['resets the connection', (socket) => socket.resetAndDestroy()],
   ['speaks another protocol', (socket) => socket.write('220 mail.example.com ESMTP\r\n'), 1_000],
 ])('a broker that %s counts as answered', async (_what, accept, timeoutMs) => {

@@ -47,12 +47,12 @@ units: {x.service: {content: "[Service]\\nExecStart=/bin/true\\n"}}
 describe('a name that may exist in an unreadable part is not reported as missing', () => {
   test.each([
     [
-      'an entry that is wrong',
+      'an invalid entry',
       { 'a.yaml': `${NAMES}units: {x.service: {stat: started}, y.service: {source: nope}}\njobs: {j: {run: 1}}\n` },
     ],
-    ['a file that is no YAML', { 'a.yaml': NAMES, 'b.yaml': 'units: {x.service: {\n' }],
+    ['a file that is not YAML', { 'a.yaml': NAMES, 'b.yaml': 'units: {x.service: {\n' }],
     ['a section under a wrong name', { 'a.yaml': `${NAMES}unit: {x.service: {state: started}}\n` }],
-    ['a role that is not there', { 'a.yaml': NAMES, 'host.yaml': 'roles: [nope]\n' }],
+    ['a missing role', { 'a.yaml': NAMES, 'host.yaml': 'roles: [nope]\n' }],
   ])('%s', async (_, files) => {
     const errors = await errorsOf(files);
     expect(errors.length).toBeGreaterThan(0);

@@ -60,9 +60,9 @@ test.each<[string, Partial<ReleaseFacts>, string[]]>([
   ['no tag', { tags: [] }, ['tag']],
   ['a tag of another version', { tags: ['v1.0.0', 'keep'] }, ['tag']],
   ['another version in the lock file', { lockedVersion: '1.0.0' }, ['version']],
-  ['no section', { version: '1.2.0', lockedVersion: '1.2.0', tags: ['v1.2.0'] }, ['changelog']],
-  ['entries that belong to no version', { changelog: CHANGELOG.replace('[Unreleased]', '$&\n\n- New') }, ['changelog']],
-  ['no state of this version for later ones', { hasState: false }, ['state']],
+  ['a missing section', { version: '1.2.0', lockedVersion: '1.2.0', tags: ['v1.2.0'] }, ['changelog']],
+  ['entries without a version', { changelog: CHANGELOG.replace('[Unreleased]', '$&\n\n- New') }, ['changelog']],
+  ['a missing state of this version', { hasState: false }, ['state']],
 ])('a release is refused for %s', (_, facts, conditions) => {
   expect(refusedFor(facts)).toEqual(conditions);
 });

@@ -183,12 +183,12 @@ describe('a command', () => {
     ['is not listed', text('pause'), 'CommandOff'],
     ['has expired', text('sync', { expires: at(0) }), 'CommandExpired'],
     ['expires too far ahead', text('sync', { expires: at(61 * MINUTE) }), 'CommandExpired'],
-    ['has no time at which it expires', JSON.stringify({ id: 'c', command: 'sync', args: {} }), 'InvalidCommand'],
+    ['has no expiry', JSON.stringify({ id: 'c', command: 'sync', args: {} }), 'InvalidCommand'],
     ['would rewind', text('sync', {}, { allowRewind: true }), 'InvalidCommand'],
     ['would leave data behind', text('sync', {}, { allowEmpty: true }), 'InvalidCommand'],
     ['has an option of another command', text('sync', {}, { commit: 'abcd' }), 'InvalidCommand'],
     ['is unknown', text('exec'), 'InvalidCommand'],
-    ['has an id that is no part of a topic', text('sync', { id: 'a/b' }), 'InvalidCommand'],
+    ['has an id that cannot be part of a topic', text('sync', { id: 'a/b' }), 'InvalidCommand'],
   ])('that %s is refused', async (_name, said, reason) => {
     const host = createHost({ listed: ['sync'] });
     await send(host.live(), said, { place: 'p/f/replies/x', correlation: null });

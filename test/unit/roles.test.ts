@@ -94,17 +94,17 @@ describe('mistakes in layers', () => {
       'roles/b/role.yaml:3:5: role cycle: a → b → a',
     ],
     [
-      'a role that is not there',
+      'a missing role',
       { 'roles/web/x.yaml': '', 'hosts/a/host.yaml': 'roles:\n  - wbe\n' },
       'hosts/a/host.yaml:2:5: there is no role `wbe`; did you mean `web`?',
     ],
     [
-      'an id twice in one layer',
+      'a duplicate id in one layer',
       { 'hosts/a/1.yaml': 'files: {/etc/x: {content: a}}\n', 'hosts/a/2.yaml': 'files:\n  /etc/x/: {}\n' },
       'hosts/a/2.yaml:2:3: `/etc/x/` is declared twice in hosts/a: here and at hosts/a/1.yaml:1',
     ],
     [
-      'a service twice in one layer',
+      'a duplicate service in one layer',
       { 'hosts/a/compose.yaml': 'services: {web: {image: a}}\n', 'hosts/a/2.yaml': 'services:\n  web: {image: b}\n' },
       'hosts/a/2.yaml:2:3: `web` is declared twice in services of hosts/a: here and at hosts/a/compose.yaml:1',
     ],
@@ -118,7 +118,7 @@ describe('mistakes in layers', () => {
       'roles/r/x.yaml:3:5: `source: ../../hosts/a/secret` leaves roles/r',
     ],
     [
-      'a source that is not there',
+      'a missing source',
       { 'hosts/a/x.yaml': 'files:\n  /etc/x: {source: files/none}\n' },
       'hosts/a/x.yaml:2:12: `source: files/none` is not in the repository; expected it at hosts/a/files/none',
     ],

@@ -18,24 +18,24 @@ function process(tables: Record<string, string>): string {
 }
 
 test.each<[string, Record<string, string>, boolean]>([
-  ['nothing at all', {}, false],
+  ['no sockets', {}, false],
   [
     'a server on every address',
     { tcp: line('00000000:1F90', '0A'), tcp6: line(`${'0'.repeat(32)}:1F90`, '0A') },
     false,
   ],
   [
-    'loopback, the engine’s resolver among it',
+    'loopback, including the Docker engine’s resolver',
     { tcp: line('0100007F:1F90', '01'), udp: line('0B00007F:A1B2', '07') },
     false,
   ],
   ['loopback of IPv6', { tcp6: line('00000000000000000000000001000000:1F90', '01') }, false],
   ['loopback written as IPv6', { tcp6: line('0000000000000000FFFF00000100007F:1F90', '01') }, false],
-  ['a connection that is over', { tcp: line('020012AC:1F90', '06') }, false],
+  ['a closed connection', { tcp: line('020012AC:1F90', '06') }, false],
   ['a connection', { tcp: line('020012AC:A1B2', '01') }, true],
-  ['a connection of a socket of IPv6', { tcp6: line('0000000000000000FFFF0000020012AC:A1B2', '01') }, true],
+  ['a connection of an IPv6 socket', { tcp6: line('0000000000000000FFFF0000020012AC:A1B2', '01') }, true],
   ['a server on its own address', { tcp: line('020012AC:1F90', '0A') }, true],
-  ['a connected socket of UDP', { udp: line('020012AC:A1B2', '01') }, true],
+  ['a connected UDP socket', { udp: line('020012AC:A1B2', '01') }, true],
 ])('%s', async (_what, tables, holds) => {
   expect(await holdsAddress(process(tables))).toBe(holds);
 });

@@ -61,20 +61,16 @@ describe('templates', () => {
     ],
     ['an undefined top-level name', '{{ nope }}', 'undefined variable: nope'],
     [
-      'what an object has from its class',
+      'a property that an object inherits from its class',
       '{{ vars.constructor }}{{ vars.__proto__ }}',
       'undefined variable: vars.constructor',
     ],
     ['an unknown filter', 'x\n{{ vars.name | upper }}', 'hosts/a/files/x:2:1: template: undefined filter: upper'],
-    ['a tag that is not closed', 'a\n\n{% if vars.name %}', 'hosts/a/files/x:3:1: template: '],
-    ['a secret that is not there', '{{ secrets.db }}', 'undefined variable: secrets.db'],
+    ['an unclosed tag', 'a\n\n{% if vars.name %}', 'hosts/a/files/x:3:1: template: '],
+    ['a missing secret', '{{ secrets.db }}', 'undefined variable: secrets.db'],
     ['the time', '{{ "now" | date: "%s" }}', 'differs at every run'],
     ['chance', '{{ vars.list | sample }}', 'is random'],
-    [
-      'a loop without an end in sight',
-      '{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}',
-      'limit exceeded',
-    ],
+    ['a very long loop', '{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}', 'limit exceeded'],
     ['a range that fills memory', '{% for i in (1..999999999) %}{% endfor %}', 'limit exceeded'],
     [
       'text that doubles',
@@ -82,7 +78,7 @@ describe('templates', () => {
       'limit exceeded',
     ],
     ['a file of the machine', '{% include "/etc/passwd" %}', 'Failed to lookup'],
-    ['a file above', '{% include "../../../../etc/passwd" %}', 'Failed to lookup'],
+    ['a file above the layer', '{% include "../../../../etc/passwd" %}', 'Failed to lookup'],
     ['a file of another layer', '{% render "../../roles/r/f" %}', 'Failed to lookup'],
   ])('%s is an error with its place', async (_what, template, message) => {
     expect(await render(template, { 'roles/r/f': 'other layer' })).toContain(message);

@@ -22,9 +22,9 @@ test('a new text is all new, and an equal one has no diff', () => {
 });
 
 test.each([
-  ['bytes that are no text', new Uint8Array([0xff, 0x00])],
+  ['bytes that are not text', new Uint8Array([0xff, 0x00])],
   ['a text that is too large', bytes('x'.repeat(70_000))],
-  ['a text of too many lines', bytes('x\n'.repeat(3_000))],
+  ['a text with too many lines', bytes('x\n'.repeat(3_000))],
 ])('%s are not shown', (_, to) => {
   expect(textDiff(null, to)).toMatch(/^not shown: /);
 });

@@ -37,17 +37,17 @@ describe('an error names file, line, column, key and the intended key', () => {
       'compose.yaml:5:22 services.a.ports.0.publish: unknown key `publish`; did you mean `published`?',
     ],
     [
-      'a word of several',
+      'one of several words',
       'services: {a: {image: x, cgroup: hosts}}',
       'compose.yaml:1:26 services.a.cgroup: `cgroup` must be host or private, got `hosts`; did you mean `host`?',
     ],
     [
-      'a type',
+      'a wrong type',
       'services:\n  a:\n    image: x\n    ports: 80\n',
       'compose.yaml:4:5 services.a.ports: `ports` must be a list, got the number "80"',
     ],
     [
-      'a name that is used',
+      'a duplicate name',
       'services: {web: {image: x, depends_on: [databse]}, database: {image: y}}',
       'compose.yaml:1:41 services.web.depends_on.databse: `web` depends on `databse`, which this stack does not have; did you mean `database`?',
     ],
@@ -68,7 +68,7 @@ describe('an error names file, line, column, key and the intended key', () => {
     ],
     ['YAML', 'services:\n  a: {image: x\n', 'compose.yaml:3:1 : is not valid YAML: deficient indentation'],
     [
-      'a key that is there twice',
+      'a duplicate key',
       'services:\n  a: {image: x}\n  a: {image: y}\n',
       'compose.yaml:3:3 : the key `a` occurs twice in one mapping; first at line 2',
     ],

@@ -56,7 +56,7 @@ describe('hostile YAML is an error, not a crash', () => {
   const many = (n: number, line: (i: number) => string) => Array.from({ length: n }, (_, i) => line(i));
   test.each<[string, string, RegExp]>([
     [
-      'all ports, again and again',
+      'all ports, many times',
       services(many(40, (i) => `  s${i}: {image: x, ports: ["0-65535:0-65535"]}`)),
       /more than 400000 values/,
     ],
@@ -76,7 +76,7 @@ describe('hostile YAML is an error, not a crash', () => {
       services(many(3_000, (i) => `  s${i}: {image: x, extends: s${i + 1}}`).concat('  s3000: {image: x}')),
       /more than 200 deep/,
     ],
-    ['a long circle', services(many(3_000, (i) => `  s${i}: {image: x, depends_on: [s${(i + 1) % 3_000}]}`)), /cycle/],
+    ['a long cycle', services(many(3_000, (i) => `  s${i}: {image: x, depends_on: [s${(i + 1) % 3_000}]}`)), /cycle/],
     [
       'many mistakes',
       services(many(5_000, (i) => `  s${i}: {image: x, nonsense${i}: 1, networks: [n${i}]}`)),
@@ -87,7 +87,7 @@ describe('hostile YAML is an error, not a crash', () => {
     ['a line far to the right', `${' '.repeat(100_000)}a: [\n${'\n'.repeat(1_000)}x\n]`, /./],
     ['a long size', services([`  s: {image: x, mem_limit: "${'1.'.repeat(300_000)}"}`]), /size/],
     [
-      'many mounts that are the same',
+      'many equal mounts',
       services([`  s: {image: x, volumes: [${'{type: bind, source: a}, '.repeat(20_000)}]}`]),
       /same item twice/,
     ],

@@ -48,22 +48,22 @@ describe('the listed files', () => {
 
 test.each([
   [
-    'a file that is not there',
+    'a missing file',
     { 'compose.yaml': main('[compose.yaml, compose.prd.yaml]') },
     'compose.yaml:1 x-fairlead.files: `compose.prd.yaml` of `files` is not in the repository; expected it at hosts/oracle/e/compose.prd.yaml',
   ],
   [
-    'one above the stack',
+    'a file above the stack',
     { 'compose.yaml': main('[compose.yaml, ../x.yaml]') },
     'compose.yaml:1 x-fairlead.files: `../x.yaml` of `files` is not in the repository; expected it at hosts/oracle/x.yaml',
   ],
   [
-    'a list without the file itself',
+    'a list without the main file',
     { 'compose.yaml': main('[compose.prod.yaml]'), 'compose.prod.yaml': image('prod') },
     'compose.yaml:1 x-fairlead.files: `files` must be a list of compose files, with compose.yaml among them, such as [compose.yaml, compose.prod.yaml]',
   ],
   [
-    'a file twice',
+    'a duplicate file',
     { 'compose.yaml': main('[compose.yaml, b.yaml, b.yaml]'), 'b.yaml': image('b') },
     'compose.yaml:1 x-fairlead.files: `b.yaml` occurs twice in `files`; remove one of them',
   ],

@@ -175,7 +175,7 @@ describe('settings that only one container can have are an error with more repli
   test.each<[string, string, string]>([
     ['a port', 'scale: 3, ports: ["127.0.0.1:8080:80"]', 'publish a range such as "8080-8082:80"'],
     [
-      'a port twice',
+      'a duplicate port',
       'ports: ["8080:80", "0.0.0.0:8080:81"]',
       '`ports` publishes 8080 for 80 and for 81, and only one of them can have it; give one another port',
     ],
@@ -192,7 +192,7 @@ describe('settings that only one container can have are an error with more repli
     ],
     ['a name', 'scale: 2, container_name: own', 'can have no `container_name`'],
     [
-      'and a failure_action that there is not',
+      'also with an unknown failure_action',
       'deploy: {update_config: {failure_action: retry}}',
       'must be rollback, pause or continue, got `retry`',
     ],
@@ -209,7 +209,7 @@ describe('settings that only one container can have are an error with more repli
 
 test.each<[string, string, string]>([
   [
-    'a key that is none',
+    'an unknown key',
     'services: {web: {image: x, x-fairlead: {on_chnge: none}}}',
     'unknown key `on_chnge` of x-fairlead; did you mean `on_change`?',
   ],
@@ -219,87 +219,87 @@ test.each<[string, string, string]>([
     'unknown key `notify` of x-fairlead; write `on_change: restart` or `on_change: none`',
   ],
   [
-    'a length of time that is none',
+    'an invalid duration',
     'services: {web: {image: x, x-fairlead: {patience: soon}}}',
     '`patience` must be a duration such as 90s or 10m, got `soon`',
   ],
   [
-    'no time at all',
+    'a duration of zero',
     'services: {web: {image: x}}\nx-fairlead: {patience: 0s}',
     '`patience` must be a duration such as 90s or 10m, got `0s`',
   ],
   [
-    'a rollback that is none',
+    'an invalid rollback',
     'services: {web: {image: x, x-fairlead: {rollback: never}}}',
     '`rollback` must be off or auto, got `never`',
   ],
   [
-    'a change that asks for something else',
+    'an invalid on_change',
     'services: {web: {image: x, x-fairlead: {on_change: reload}}}',
     '`on_change` must be restart, none or {signal: HUP}, got `reload`',
   ],
   [
-    'a signal that is none',
+    'an invalid signal',
     'services: {web: {image: x, volumes: ["./conf:/c"], x-fairlead: {on_change: {signal: HUPP}}}}',
     '`on_change.signal` must be the name of a signal such as HUP, got `HUPP`',
   ],
   [
-    'a signal at a config, which is mounted alone',
+    'a signal at a config, which is mounted by itself',
     'services: {web: {image: x, configs: [a]}}\nconfigs: {a: {content: a, x-fairlead: {on_change: {signal: HUP}}}}',
     '`on_change: {signal: …}` has no effect on a file: it is mounted alone, and its container sees the old content until it is restarted; write restart or none',
   ],
   [
-    'a signal for a file that is mounted alone',
+    'a signal for a file that is mounted by itself',
     'services: {web: {image: x, volumes: ["./one:/o"], x-fairlead: {on_change: {signal: HUP}}}}',
     '`on_change: {signal: …}` has no effect: a file that is mounted alone keeps its old content until its container is restarted; write restart, or mount the directory',
   ],
   [
-    'a signal where nothing is mounted',
+    'a signal without mounts',
     'services: {web: {image: x, volumes: ["data:/d"], x-fairlead: {on_change: {signal: HUP}}}}\nvolumes: {data: {}}',
     '`on_change: {signal: …}` has no effect: the service mounts nothing that fairlead could change; remove it',
   ],
   [
-    'no restart where nothing is mounted',
+    'no restart without mounts',
     'services: {web: {image: x, x-fairlead: {on_change: none}}}',
     '`on_change: none` has no effect: the service mounts nothing that fairlead could change; remove it',
   ],
   [
-    'the deletion of a volume that is somebody else’s',
+    'the deletion of an external volume',
     'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {external: true, x-fairlead: {prune: true}}}',
     '`prune: true` has no effect on an external volume, which fairlead never deletes; remove one of them',
   ],
   [
-    'a volume of somebody else that is only to be looked at',
+    'observe mode for an external volume',
     'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {external: true, x-fairlead: {mode: observe}}}',
     '`mode` has no effect on what is `external`, which fairlead never makes, changes or deletes; remove it',
   ],
   [
-    'a network of somebody else that is to be made anew',
+    'recreating an external network',
     'services: {web: {image: x, networks: [n]}}\nnetworks: {n: {external: true, x-fairlead: {adopt: recreate}}}',
     '`adopt` has no effect on what is `external`, which fairlead never makes, changes or deletes; remove it',
   ],
   [
-    'a secret that is no file and is to stay encrypted',
+    'a secret without a file that stays encrypted',
     'services: {web: {image: x, secrets: [s]}}\nsecrets: {s: {environment: X, x-fairlead: {decrypt: false}}}',
     '`decrypt: false` has no effect without `file`: nothing of the repository is delivered here; remove it',
   ],
   [
-    'a key that is not known, beside what no host can do',
+    'an unknown key beside an unsupported one',
     'services: {web: {image: x, build: ., x-fairlead: {prun: true}}}',
     'unknown key `prun` of x-fairlead',
   ],
   [
-    'a value that is none',
+    'an invalid value',
     'services: {web: {image: x, x-fairlead: {adopt: all}}}',
     '`adopt` must be match or recreate, got `all`',
   ],
   [
-    'a key that is for volumes alone',
+    'a key for volumes only',
     'services: {web: {image: x, x-fairlead: {prune: true}}}',
     'unknown key `prune` of x-fairlead',
   ],
   [
-    'a volume that is to be made anew, and not to be deleted',
+    'a volume that may be recreated but not deleted',
     'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {x-fairlead: {adopt: recreate}}}',
     'recreating a volume deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
   ],

@@ -21,7 +21,7 @@ describe('the messages', () => {
     ['a sync', wish(), {}],
     ['a forced sync with its reason', wish({ isForced: true, reason: 'try' }), { force: true, reason: 'try' }],
     ['a pause with its time', wish({ command: 'pause', time: '2h', isForced: true }), { for: '2h' }],
-    ['a way back to a commit', wish({ command: 'rollback', commit: '0f9e' }), { commit: '0f9e' }],
+    ['a rollback to a commit', wish({ command: 'rollback', commit: '0f9e' }), { commit: '0f9e' }],
     ['a resume', wish({ command: 'resume', time: '2h' }), {}],
   ])('%s is a command that hosts support', (_name, one, args) => {
     expect(commandDocument.parse(JSON.parse(commandText(one, '77', NOW)))).toMatchObject({ id: '77', args });
@@ -30,8 +30,8 @@ describe('the messages', () => {
 
   test.each([
     ['a time without its unit', wish({ command: 'pause', time: '2' })],
-    ['a commit that is none', wish({ command: 'rollback', commit: 'main' })],
-    ['a reason that is too long', wish({ reason: 'x'.repeat(201) })],
+    ['an invalid commit', wish({ command: 'rollback', commit: 'main' })],
+    ['a long reason', wish({ reason: 'x'.repeat(201) })],
   ])('%s is reported as an error', (_name, one) => {
     expect(complaintOf(one)).not.toBe('');
   });
@@ -69,8 +69,8 @@ describe('an answer', () => {
   test.each([
     ['of another host', answer({ host: 'oslo-2' })],
     ['to another command', answer({ id: '78' })],
-    ['of no known state', answer({ state: 'pondering' as never })],
-    ['that is no answer', 'x'],
+    ['with an unknown state', answer({ state: 'pondering' as never })],
+    ['in an invalid format', 'x'],
   ])('%s changes nothing', (_name, payload) => {
     expect(answered(order, payload)).toBe(order);
   });

@@ -27,10 +27,10 @@ describe('filters', () => {
     ['none', {}, ['berlin-1', 'berlin-2', 'oslo-1']],
     ['a part of the name', { search: 'oslo' }, ['oslo-1']],
     ['a label as it is written', { search: 'SITE=berlin' }, ['berlin-1', 'berlin-2']],
-    ['two words that both must match', { search: 'berlin pull' }, ['berlin-2']],
+    ['two words that both match', { search: 'berlin pull' }, ['berlin-2']],
     ['a commit by its first letters', { search: 'bbbb' }, ['berlin-2']],
     ['several states', { states: ['failed', 'offline'] }, ['berlin-2', 'oslo-1']],
-    ['those that need somebody', { isNeeding: true }, ['berlin-2', 'oslo-1']],
+    ['hosts that need attention', { isNeeding: true }, ['berlin-2', 'oslo-1']],
     [
       'a label',
       {

@@ -6,7 +6,7 @@ const pack = (name: string, kib: number, isIndexed = true): PackFile => ({ name,
 const small = (n: number) => Array.from({ length: n }, (_, i) => pack(`s${i}`, 1));
 
 test.each<[string, readonly PackFile[], string | null | 'nothing']>([
-  ['nothing is there', [], 'nothing'],
+  ['without packs', [], 'nothing'],
   ['a few small ones', small(12), 'nothing'],
   ['many small ones beside a larger one', [pack('large', 50), ...small(12)], 'large'],
   ['many small ones, as large together', [pack('large', 11), ...small(12)], null],

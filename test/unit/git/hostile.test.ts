@@ -171,7 +171,7 @@ async function poll(line: string, times: number, options: Partial<Parameters<typ
 
 test.each<[string, string, Partial<Parameters<typeof createPuller>[1]>, RegExp]>([
   [
-    'refs that begin alike',
+    'refs with a common prefix',
     `${'a'.repeat(40)} refs/heads/main-${'x'.repeat(100)}`,
     {},
     /more refs than fit into 256 KiB/,
@@ -384,14 +384,14 @@ test('a web page in place of git, and errors of the server', async () => {
 });
 
 test.each([
-  ['a pack of something else', () => packOf([blob('unasked')]), /did not send commit/],
+  ['a pack with another object', () => packOf([blob('unasked')]), /did not send commit/],
   [
     'a pack with a wrong checksum',
     () => Buffer.concat([packOf([blob('x')]).subarray(0, -1), Buffer.from([7])]),
     /checksum is wrong/,
   ],
-  ['a pack with fewer objects than it says', () => packOf([blob('x')], 2), /fewer objects than it says/],
-  ['a pack with more in it than it says', () => packOf([blob('x'), blob('y')], 1), /more in it than it says/],
+  ['a pack with fewer objects than announced', () => packOf([blob('x')], 2), /fewer objects than it says/],
+  ['a pack with more content than announced', () => packOf([blob('x'), blob('y')], 1), /more in it than it says/],
   [
     'an object of another size than announced',
     () => packOf([{ claims: 4, content: Buffer.from('12345') }]),
@@ -410,11 +410,11 @@ test.each([
     /FetchOverBudget: .*4000000 objects; .* 200000 at most/,
   ],
   [
-    'few bytes that stand for gigabytes, delta upon delta',
+    'a few bytes that expand to gigabytes, delta upon delta',
     () => chainPack(Buffer.alloc(20 * 1024 * 1024, 'A'), 300),
     /FetchOverBudget: .*more than 1024 MiB when all in it is inflated/,
   ],
-  ['a chain of deltas without an end', () => chainPack(Buffer.from('A'), 300), /FetchOverBudget: .*more than 128 deep/],
+  ['an endless chain of deltas', () => chainPack(Buffer.from('A'), 300), /FetchOverBudget: .*more than 128 deep/],
 ])('%s changes nothing', async (_, pack, expected) => {
   answering(packAnswer(pack()));
   const one = host();
@@ -460,22 +460,22 @@ describe('a large file that is fetched alone', () => {
   test.each<[string, (response: http.ServerResponse) => void, RegExp]>([
     ['cut in the middle', (r) => r.end(packs.half), /ProtocolError: .*(too early|middle of a packet|cut)/],
     ['cut by a lost connection', (r) => r.write(packs.half, () => r.destroy()), /RepositoryUnreachable: .*cut short/],
-    ['that is another', (r) => r.end(packs.another), /something else than object/],
-    ['that is a tree', (r) => r.end(packs.tree), /something else than object/],
-    ['with another beside it', (r) => r.end(packs.two), /something else than object/],
-    ['that is not there', (r) => r.end(packAnswer(packOf([]))), /something else than object/],
+    ['with other content', (r) => r.end(packs.another), /something else than object/],
+    ['of type tree', (r) => r.end(packs.tree), /something else than object/],
+    ['with another object beside it', (r) => r.end(packs.two), /something else than object/],
+    ['that is missing', (r) => r.end(packAnswer(packOf([]))), /something else than object/],
     [
-      'that inflates to more than it says',
+      'that inflates to more than announced',
       (r) => r.end(packAnswer(packOf([{ claims: 1_000_000, content }]))),
       /larger than announced/,
     ],
     [
-      'that inflates to less than it says',
+      'that inflates to less than announced',
       (r) => r.end(packAnswer(packOf([{ claims: 3_000_000, content }]))),
       /smaller than announced/,
     ],
     [
-      'that says it has four gigabytes',
+      'with an announced size of four gigabytes',
       (r) => r.end(packAnswer(packOf([{ claims: 2 ** 32, content }]))),
       /InvalidRepository: hosts\/edge-1\/large has 4294967296 bytes; payload files may have 64 MiB/,
     ],

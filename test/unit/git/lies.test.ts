@@ -255,7 +255,7 @@ describe('a twin of a signed commit', () => {
   const withSpace = (raw: string) => raw.replace('END SSH SIGNATURE-----\n', 'END SSH SIGNATURE----- \n');
 
   test.each([
-    ['armor in other lines', inLinesOf40],
+    ['an armor with other line breaks', inLinesOf40],
     ['a second signature header', withMore],
     ['a space after the armor', withSpace],
   ])('with %s is an encoding that neither git nor OpenSSH write, and is held', async (_, change) => {

@@ -75,7 +75,7 @@ test.each([
   ['text that is no packet', '<html>', /not the git protocol/],
   ['a length of 3', '0003', /not the git protocol/],
   ['a length beyond the limit', 'ffff', /not the git protocol/],
-  ['a packet cut short', '00ffabc', /in the middle of a packet/],
+  ['a truncated packet', '00ffabc', /in the middle of a packet/],
   ['an error packet', line('ERR access denied\x1b[31m'), /the git server answered: access denied \[31m/],
 ])('%s is refused', async (_, text, expected) => {
   expect(await failure(all(from(text)))).toMatch(expected);
@@ -172,10 +172,10 @@ test('no common commit is an answer, not an error', async () => {
 
 test.each([
   ['an error in the side band', [band(1, 'PA'), band(3, 'out of memory')], /the git server answered: out of memory/],
-  ['a band that does not exist', [band(7, 'x')], /band that does not exist/],
+  ['an unknown side band', [band(7, 'x')], /band that does not exist/],
   ['an end in the middle', [band(1, 'PA')], /ends too early/],
-  ['progress without end', Array.from({ length: 1_100 }, () => band(2, 'x'.repeat(1_000))), /beside its pack/],
-  ['nothing without end', [Buffer.concat(Array.from({ length: 220_000 }, () => band(1, '')))], /beside its pack/],
+  ['endless progress', Array.from({ length: 1_100 }, () => band(2, 'x'.repeat(1_000))), /beside its pack/],
+  ['endless silence', [Buffer.concat(Array.from({ length: 220_000 }, () => band(1, '')))], /beside its pack/],
 ])('%s ends the fetch', async (_, parts, expected) => {
   const answer = await readFetch(V2, from(line('packfile'), ...parts));
   expect(await failure(bytesOf(answer.pack))).toMatch(expected);

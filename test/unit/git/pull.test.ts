@@ -634,9 +634,9 @@ test('servers without filters, or with version 0 only, send the complete commit;
 
 test.each([
   ['deep trees', { 'uploadpackfilter.tree.maxDepth': '0' }, null],
-  ['filters joined', { 'uploadpackfilter.combine.allow': 'false' }, null],
+  ['combined filters', { 'uploadpackfilter.combine.allow': 'false' }, null],
   [
-    'all filters but those of blobs',
+    'all filters except those of blobs',
     { 'uploadpackfilter.allow': 'false', 'uploadpackfilter.blob:none.allow': 'true' },
     'refuses to filter trees',
   ],

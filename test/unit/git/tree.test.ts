@@ -206,7 +206,7 @@ test.each([
   ['an absolute link', { l: { link: '/etc/shadow' } }, /leads out of hosts\/a/],
   ['a link out of the repository', { l: { link: '../../../../etc/shadow' } }, /leads out of/],
   ['a link to its own parent', { d: { l: { link: '..' } } }, /a directory that contains it/],
-  ['a link to nothing', { l: { link: 'nowhere' } }, /there is nothing/],
+  ['a link without a target', { l: { link: 'nowhere' } }, /there is nothing/],
   ['a link to a link', { l: { link: 'm' }, m: { link: 'l' } }, /is a link again/],
   ['a submodule', { s: { submodule: 'x' } }, /hosts\/a\/s is a submodule/],
   [

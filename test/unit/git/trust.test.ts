@@ -73,7 +73,7 @@ test.each([
     null,
     /^Unsigned: commit [0-9a-f]{7} "Change" by Ann <ann@example.com> is not signed; nothing of it was applied$/,
   ],
-  ['signed by somebody unknown', 'eve', /^UnknownSigner: .*allowed_signers does not name/],
+  ['signed by an unknown person', 'eve', /^UnknownSigner: .*allowed_signers does not name/],
   ['signed with a key for another namespace', 'bob', /^(UnknownSigner|BadSignature): /],
   ['signed with a key that has expired', 'old', /^SignerExpired: .*was not valid at that time/],
 ])('a head %s is held', async (_, by, expected) => {

@@ -262,7 +262,7 @@ describe('inferred edges', () => {
       'file:/opt/tool/run',
     ],
     [
-      'a file of variables',
+      'an environment file',
       {
         'u.yaml': unit('a.service', 'EnvironmentFile=-/etc/app/env'),
         'f.yaml': 'files: {/etc/app/env: {content: x}}\n',
@@ -280,13 +280,13 @@ describe('inferred edges', () => {
       'file:/srv/go',
     ],
     [
-      'a directory that holds a path',
+      'a parent directory',
       { 'u.yaml': unit('a.service', 'WorkingDirectory=/srv/app/deep'), 'f.yaml': 'files: {/srv/app/: {}}\n' },
       'unit:a.service',
       'file:/srv/app',
     ],
     [
-      'a user that a job adds',
+      'a user that a job creates',
       { 'u.yaml': unit('a.service', 'User=app'), 'f.yaml': 'jobs: {z: {run: [useradd, --system, app]}}\n' },
       'unit:a.service',
       'job:z',
@@ -298,7 +298,7 @@ describe('inferred edges', () => {
       'job:z',
     ],
     [
-      'a unit that another one requires',
+      'a required unit',
       { 'u.yaml': unit('a.service', '[Unit]\nRequires=z.service'), 'v.yaml': unit('z.service', '') },
       'unit:a.service',
       'unit:z.service',
@@ -324,7 +324,7 @@ describe('inferred edges', () => {
       'file:/srv/d',
     ],
     [
-      'a port that a check asks',
+      'a port that a check probes',
       {
         'app/compose.yaml': 'services: {x: {image: "app:1", ports: ["8080:80"]}}\n',
         'f.yaml': 'checks: {a: {http: "http://127.0.0.1:8080/"}}\n',
@@ -333,7 +333,7 @@ describe('inferred edges', () => {
       'service:app/x',
     ],
     [
-      'an address that a port is published at',
+      'the host address of a published port',
       {
         'app/compose.yaml': 'services: {x: {image: "app:1", ports: ["10.9.9.9:80:80"]}}\n',
         'f.yaml': 'jobs: {z: {run: [ip, addr, replace, 10.9.9.9/24, dev, eth1]}}\n',
@@ -342,7 +342,7 @@ describe('inferred edges', () => {
       'job:z',
     ],
     [
-      'a unit that a Quadlet makes',
+      'a unit from a Quadlet',
       {
         'u.yaml': 'units: {web.service: {state: started}}\n',
         'f.yaml': 'files: {/etc/containers/systemd/web.container: {content: "[Container]\\nImage=x\\n"}}\n',

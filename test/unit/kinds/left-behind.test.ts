@@ -63,9 +63,9 @@ test('the service is applied once the data is in the new place', async () => {
 });
 
 test.each([
-  ['the repository says so at the service', { db: ', x-fairlead: {empty: allow}' }, {}],
-  ['the repository says so at the stack', { top: 'x-fairlead: {empty: allow}' }, {}],
-  ['a person says so, once', {}, { allowEmpty: true }],
+  ['the repository allows it at the service', { db: ', x-fairlead: {empty: allow}' }, {}],
+  ['the repository allows it at the stack', { top: 'x-fairlead: {empty: allow}' }, {}],
+  ['a person allows it, once', {}, { allowEmpty: true }],
 ])('the service is applied if %s', async (_, told, asked) => {
   await on.engine.apply(shop('./data'));
   rows(`${TREE}/shop/data`);
@@ -75,9 +75,9 @@ test.each([
 });
 
 test.each([
-  ['the old place is empty', './data', './rows', {}, () => undefined],
+  ['the old directory is empty', './data', './rows', {}, () => undefined],
   [
-    'the old place has what every new file system has',
+    'the old directory has only what every new file system has',
     './data',
     './rows',
     {},
@@ -85,7 +85,7 @@ test.each([
   ],
   ['the mount is read-only', './data', './rows', { readOnly: ':ro' }, () => rows(`${TREE}/shop/data`)],
   [
-    'the new place has data',
+    'the new directory has data',
     './data',
     '/srv/rows',
     {},
@@ -107,7 +107,7 @@ test.each([
 test.each([
   ['the old volume may be deleted', 'prune: true', ''],
   ['the new volume may be deleted', '', 'prune: true'],
-])('nothing is held where %s', async (_, old, fresh) => {
+])('nothing is held if %s', async (_, old, fresh) => {
   const keys = (prune: string) => (prune ? `x-fairlead: {${prune}}` : '');
   await on.engine.apply(shop('data', { top: NAMED('data', keys(old)) }));
   rows(`${VOLUMES}/shop_data/_data`);
@@ -248,9 +248,9 @@ describe('a removed mount over a volume of the image', () => {
   test.each([
     ['a named volume', '"data:/data/pg"', 'db:1', ''],
     ['a directory', '"./data:/data/pg"', 'db:1', ''],
-    ['and another tag of it comes', '"data:/data/pg"', 'db:2', ''],
-    ['one above it', '"data:/data"', 'db:1', ''],
-    ['one that moves to where the volume of the image hides it', '"data:/data/pg"', 'db:1', '"data:/data"'],
+    ['with another tag of it', '"data:/data/pg"', 'db:2', ''],
+    ['a volume above it', '"data:/data"', 'db:1', ''],
+    ['a volume that moves below the volume of the image', '"data:/data/pg"', 'db:1', '"data:/data"'],
   ])('is held: %s', async (_what, before, image, after) => {
     await start(before);
     const id = idOf('shop-db-1');
@@ -261,8 +261,8 @@ describe('a removed mount over a volume of the image', () => {
   });
 
   test.each([
-    ['the image has none there', '"data:/elsewhere"', ''],
-    ['it is mounted at another place', '"data:/data/pg"', '"data:/srv/pg"'],
+    ['the image has no volume there', '"data:/elsewhere"', ''],
+    ['the volume is mounted in another place', '"data:/data/pg"', '"data:/srv/pg"'],
   ])('is not held if %s', async (_what, before, after) => {
     await start(before);
     expect(held(await on.engine.apply(db('db:1', after)))).toEqual([]);

@@ -48,7 +48,7 @@ describe('containers that exist before a service', () => {
   });
 
   test.each([
-    ['set aside, and its successor is well', 'shop-web-1-fairlead-old', 'exited'],
+    ['set aside, with a successor that is well', 'shop-web-1-fairlead-old', 'exited'],
     ['not finished', 'shop-web-1-fairlead-new', 'created'],
     ['given up', 'shop-web-1-fairlead-failed', 'exited'],
   ])('a leftover that was %s is removed', async (_, name, status) => {

@@ -38,7 +38,7 @@ test('a rollback keeps this order as well', async () => {
 });
 
 test.each([
-  ['what is only read', '"data:/data:ro"'],
+  ['a read-only mount', '"data:/data:ro"'],
   ['a socket of the host', '"/var/run/docker.sock:/var/run/docker.sock"'],
 ])('a service that only shares %s is removed last, as usual', async (_what, mount) => {
   const web = `image: "app:1", volumes: [${mount}]`;

@@ -17,9 +17,9 @@ const volumeOf = (name: string) => on.only(name).mounts.find((m) => m.Destinatio
 
 test.each([
   ['that was never started', REPLACEMENT, false, LABELS],
-  ['of a stranger that runs', 'foo', true, LABELS],
-  ['of a stranger that runs and has our own label', 'foo', true, { ...LABELS, [HASH]: 'v1:x' }],
-  ['of a stranger with another number', 'foo', true, { ...LABELS, 'com.docker.compose.container-number': '2' }],
+  ['of a running foreign program', 'foo', true, LABELS],
+  ["of a running foreign program with fairlead's own label", 'foo', true, { ...LABELS, [HASH]: 'v1:x' }],
+  ['of a foreign program with another number', 'foo', true, { ...LABELS, 'com.docker.compose.container-number': '2' }],
 ])('a container %s does not affect the running one, and is reported', async (_, name, starts, labels) => {
   await on.engine.apply(stack());
   const before = own();
