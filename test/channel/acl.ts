@@ -59,7 +59,7 @@ const connect = ({ url, passwords, protocolVersion }: AclBroker, login: Login): 
   });
 
 /** @returns whether the broker delivered the message; a connection that it closed counts as no */
-async function lets(client: MqttClient, work: Promise<unknown>): Promise<boolean> {
+async function isAllowed(client: MqttClient, work: Promise<unknown>): Promise<boolean> {
   // The library waits forever on a closed connection.
   if (!client.connected) return false;
   const closed = Promise.withResolvers<false>();
@@ -80,7 +80,7 @@ export async function mayPublish(broker: AclBroker, login: Login): Promise<strin
   let client = await connect(broker, login);
   for (const topic of TOPICS) {
     if (!client.connected) client = await connect(broker, login);
-    if (await lets(client, client.publishAsync(`${BASE}/${topic}`, 'x', { qos: 1 }))) allowed.push(topic);
+    if (await isAllowed(client, client.publishAsync(`${BASE}/${topic}`, 'x', { qos: 1 }))) allowed.push(topic);
   }
   client.end(true);
   return allowed;
@@ -96,7 +96,7 @@ export async function mayHear(broker: AclBroker, login: Login): Promise<string[]
   let trial = await connect(broker, login);
   for (const filter of [`${BASE}/#`, ...TOPICS.map((topic) => `${BASE}/${topic}`)]) {
     if (!trial.connected) trial = await connect(broker, login);
-    if (await lets(trial, trial.subscribeAsync(filter))) filters.push(filter);
+    if (await isAllowed(trial, trial.subscribeAsync(filter))) filters.push(filter);
   }
   trial.end(true);
   const client = await connect(broker, login);
@@ -105,7 +105,7 @@ export async function mayHear(broker: AclBroker, login: Login): Promise<string[]
   for (const filter of filters) await client.subscribeAsync(filter, { qos: 0 });
   const operator = await connect(broker, 'operator');
   for (const topic of MAY_SAY.operator)
-    if (!(await lets(operator, operator.publishAsync(`${BASE}/${topic}`, 'x', { qos: 1 }))))
+    if (!(await isAllowed(operator, operator.publishAsync(`${BASE}/${topic}`, 'x', { qos: 1 }))))
       throw new Error(`the operator may not say anything on ${topic}`);
   operator.end(true);
   await until(`what ${login} hears`, 30_000, async () => MAY_HEAR[login].every((topic) => heard.has(topic))).catch(

@@ -96,7 +96,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
 
     test('one call observes many resources; missing ones are left out', async () => {
       const { provider, want } = await given();
-      const others = Array.from({ length: 20 }, (_, i): ResourceId => `${provider.kind}:${nowhere(provider, i)}`);
+      const others = Array.from({ length: 20 }, (_, i): ResourceId => `${provider.kind}:${unusedLocator(provider, i)}`);
       const seen = await provider.observe([...others, want.id], never);
       expect([...seen.keys()]).toEqual([want.id]);
     });
@@ -159,7 +159,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
 }
 
 /** A locator of the kind's form that names nothing. */
-function nowhere({ kind }: Provider, i: number): string {
+function unusedLocator({ kind }: Provider, i: number): string {
   if (kind === 'file') return `/nowhere/at-all-${i}`;
   if (kind === 'unit') return `nowhere-${i}.service`;
   return `nowhere/at-all-${i}`;

@@ -37,20 +37,20 @@ const files = (n: number) => ({
 });
 const onDisk = (file: string) => readFileSync(path.join(host.root, file), 'utf8');
 /** Requests another run as soon as only the job is left. */
-const untilAlone = (lines: SyncLine[] = []) => ({
+const untilOnlyJobIsLeft = (lines: SyncLine[] = []) => ({
   emit: (line: SyncLine) => void lines.push(line),
   hasNext: () => true,
 });
 
 test('a long job delays only what depends on it, and the next run waits for the same job', async () => {
   await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "0"}}\n' });
-  const first = await engine.apply(files(1), undefined, untilAlone());
+  const first = await engine.apply(files(1), undefined, untilOnlyJobIsLeft());
   expect(first.outcome.verdict).toBe('open');
   expect(first.run.sync).toBe('progressing');
   expect(onDisk('etc/motd')).toBe('1');
   expect(host.engine.containers().map((c) => c.status)).toEqual(['running']);
   expect(existsSync(path.join(host.root, 'etc/after'))).toBe(false);
-  await engine.again(untilAlone());
+  await engine.again(untilOnlyJobIsLeft());
   expect(begun).toEqual(['long.service']);
   end(0);
   expect((await engine.again()).run.sync).toBe('synced');
@@ -60,7 +60,7 @@ test('a long job delays only what depends on it, and the next run waits for the 
 
 test('the result of a job that ended between two runs is reported by the next run', async () => {
   await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "0"}}\n' });
-  await engine.apply(files(1), undefined, untilAlone());
+  await engine.apply(files(1), undefined, untilOnlyJobIsLeft());
   end(3);
   const ran = await engine.again();
   expect({ sync: ran.run.sync, reason: ran.run.reason }).toEqual({ sync: 'rolled-back', reason: 'JobFailed' });
@@ -69,8 +69,8 @@ test('the result of a job that ended between two runs is reported by the next ru
 
 test('a newer commit is applied meanwhile', async () => {
   await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "0"}}\n' });
-  await engine.apply(files(1), undefined, untilAlone());
-  await engine.apply(files(2), undefined, untilAlone());
+  await engine.apply(files(1), undefined, untilOnlyJobIsLeft());
+  await engine.apply(files(2), undefined, untilOnlyJobIsLeft());
   expect(onDisk('etc/motd')).toBe('2');
   expect(begun).toEqual(['long.service']);
 });
@@ -99,7 +99,7 @@ test('a waiting run reports what it waits for, since when and until when, and le
 test('a long-running oneshot is awaited in the background as well', async () => {
   const unit = (more: string) =>
     `units: {slow.service: {content: "[Service]\\nType=oneshot\\nExecStart=/bin/sleep 100\\n", state: started}}\n${more}`;
-  const first = await engine.apply({ 'u.yaml': unit('') }, undefined, untilAlone());
+  const first = await engine.apply({ 'u.yaml': unit('') }, undefined, untilOnlyJobIsLeft());
   expect(first.outcome.verdict).toBe('open');
   // Time of this clock passes only while somebody waits for it.
   const ran = await engine.again();

@@ -424,7 +424,7 @@ describe('failures caused by an earlier commit that was not judged are blamed on
     ...compose(JSON.stringify({ services: { web: { image: 'app:1', ...more } } })),
     ...(beside === '' ? {} : { 'b.yaml': `files: {/etc/beside: {content: "${beside}"}}\n` }),
   });
-  const isSick = () => container('shop-web-1')?.config.Healthcheck !== undefined;
+  const hasFailingCheck = () => container('shop-web-1')?.config.Healthcheck !== undefined;
   beforeEach(async () => {
     host.engine.registry.push('app:1', {
       config: { Cmd: ['httpd'] },
@@ -432,16 +432,16 @@ describe('failures caused by an earlier commit that was not judged are blamed on
     });
     await engine.apply(web({}));
   });
-  const takenBack = async (ran: RunResult) => {
+  const expectRolledBack = async (ran: RunResult) => {
     expect(syncOf(ran)).toEqual({ sync: 'rolled-back', reason: 'Unhealthy' });
-    expect(isSick()).toBe(false);
+    expect(hasFailingCheck()).toBe(false);
   };
 
   test('if the next commit arrived meanwhile', async () => {
     let looks = 0;
-    const open = await engine.apply(web(SICK), undefined, { superseded: () => isSick() && ++looks > 20 });
+    const open = await engine.apply(web(SICK), undefined, { superseded: () => hasFailingCheck() && ++looks > 20 });
     expect(open.run.sync).toBe('progressing');
-    await takenBack(await engine.apply(web(SICK, 'x')));
+    await expectRolledBack(await engine.apply(web(SICK, 'x')));
   });
 
   test('if the agent was stopped, and is started with the next commit', async () => {
@@ -453,7 +453,7 @@ describe('failures caused by an earlier commit that was not judged are blamed on
     });
     engine.restart();
     await host.clock.sleep(10_000);
-    await takenBack(await engine.apply(web(SICK, 'x')));
+    await expectRolledBack(await engine.apply(web(SICK, 'x')));
   });
 
   test('if its rollback did not finish', async () => {
@@ -463,8 +463,8 @@ describe('failures caused by an earlier commit that was not judged are blamed on
         if (line.type === 'phase' && line.phase === 'rollback') stop.abort();
       },
     });
-    expect(isSick()).toBe(true);
-    await takenBack(await engine.apply(web(SICK, 'x')));
+    expect(hasFailingCheck()).toBe(true);
+    await expectRolledBack(await engine.apply(web(SICK, 'x')));
   });
 
   test('but failures from before the earlier commit are blamed on neither', async () => {

@@ -59,7 +59,7 @@ function stack(keys: string, ...top: string[]): Record<string, string> {
 }
 
 /** Everything that the agent stores about runs and events, and that `show` prints about the host. */
-async function told(): Promise<string> {
+async function allReports(): Promise<string> {
   const plan = await engine.again();
   const { store } = engine;
   const facts = await Promise.all(
@@ -92,7 +92,7 @@ test.each(Object.keys(PLACES))('%s', async (place) => {
   expect(action).toBeDefined();
   if (!place.includes('variable') && place !== 'a job')
     expect(JSON.stringify(action?.why)).toContain('(secret changed)');
-  const all = JSON.stringify([first.outcome, rotated.outcome]) + (await told());
+  const all = JSON.stringify([first.outcome, rotated.outcome]) + (await allReports());
   expect(all).not.toContain(before);
   expect(all).not.toContain(after);
 });

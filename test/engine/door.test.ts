@@ -331,7 +331,7 @@ test('doctor reports the files that the daemon would not trust', async () => {
 
 describe('under a changed policy', () => {
   /** No signature of ann counts any more. */
-  function distrustAnn(): string {
+  function untrustAnn(): string {
     const file = path.join(root, `signers-${++count}`);
     writeFileSync(file, `eve@example.com ${signers.key('eve')}\n`);
     return file;
@@ -340,7 +340,7 @@ describe('under a changed policy', () => {
   test('the accepted commit is reviewed again, and the running state stays', async () => {
     commit('first');
     await run();
-    follow('main', { allowedSigners: distrustAnn() });
+    follow('main', { allowedSigners: untrustAnn() });
     world.things.delete('file:/a');
     expect(await run()).toMatchObject({ sync: 'held', reason: 'UnknownSigner' });
     expect(value()).toBe('first');
@@ -360,14 +360,14 @@ describe('under a changed policy', () => {
     world.crash();
     world.things.delete('file:/a');
     expect([(await run()).reason, value()]).toEqual(['EngineUnreachable', 'second']);
-    follow('main', { allowedSigners: distrustAnn() });
+    follow('main', { allowedSigners: untrustAnn() });
     expect([(await run()).reason, value()]).toEqual(['RepositoryUnreachable', 'first']);
   });
 
   test('a rollback to the last good commit happens only if that passes the review', async () => {
     commit('first');
     await run();
-    follow('main', { allowedSigners: distrustAnn() });
+    follow('main', { allowedSigners: untrustAnn() });
     author.commit(JSON.stringify({ 'file:/a': { value: 'bad' }, 'service:p/x': { value: '1', health: 'bad' } }), 'eve');
     expect(await run()).toMatchObject({ sync: 'failed', reason: 'RollbackFailed' });
     expect(value()).toBe('bad');

@@ -10,10 +10,13 @@ beforeEach(() => {
 });
 afterEach(() => world.end());
 
-const wall = (value: string, more: Declaration = {}): Declaration => ({ 'file:/broker-rule': { value }, ...more });
+const brokerRule = (value: string, more: Declaration = {}): Declaration => ({
+  'file:/broker-rule': { value },
+  ...more,
+});
 
 /** This host's firewall blocks the broker while a file says so. */
-function wallBroker(): void {
+function blockBroker(): void {
   const broker = world.deps().endpoints.find(({ name }) => name === 'broker') as Endpoint;
   broker.probe = async (signal) => {
     if (signal.aborted || world.things.get('file:/broker-rule')?.value !== 'shut') return;
@@ -32,13 +35,13 @@ async function stoppedAt(phase: 'settle' | 'rollback'): Promise<void> {
 }
 
 test.each(['settle', 'rollback'] as const)('even if the unfinished one was stopped in the phase %s', async (phase) => {
-  wallBroker();
-  world.commit('good', wall('open'));
+  blockBroker();
+  world.commit('good', brokerRule('open'));
   await world.run();
-  world.commit('cut', wall('shut'));
+  world.commit('cut', brokerRule('shut'));
   await stoppedAt(phase);
   expect(world.things.get('file:/broker-rule')?.value).toBe('shut');
-  world.commit('more', wall('shut', { 'file:/b': { value: '1' } }));
+  world.commit('more', brokerRule('shut', { 'file:/b': { value: '1' } }));
   expect(await world.run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
   expect(world.things.get('file:/broker-rule')?.value).toBe('open');
 });

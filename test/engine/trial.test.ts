@@ -162,22 +162,22 @@ test('doctor probes each part, and prints how to fix one that fails', async () =
   const config = path.join(trial.root, 'etc/fairlead/agent.yaml');
   const before = fs.readFileSync(config, 'utf8');
   const secret = path.join(trial.root, 'etc/fairlead/token');
-  const ailing = async (repo: string) => {
+  const doctorWith = async (repo: string) => {
     fs.writeFileSync(config, before.replace(/^repo:.*$/m, `repo: ${repo}`));
     return (await trial.cli('doctor')).stdout.replaceAll(/\s+/g, ' ');
   };
   const url = path.join(trial.root, '../fleet');
   const withToken = `{url: "${url}", auth: {tokenFile: "${secret}"}}`;
-  expect(await ailing(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile names .* → create the file/);
+  expect(await doctorWith(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile names .* → create the file/);
   fs.writeFileSync(secret, 'x', { mode: 0o644 });
-  expect(await ailing(withToken)).toMatch(/FAIL credentials .* \(mode 0644\) → chmod 600 \S+token/);
+  expect(await doctorWith(withToken)).toMatch(/FAIL credentials .* \(mode 0644\) → chmod 600 \S+token/);
   fs.writeFileSync(secret, '');
-  expect(await ailing(withToken)).toMatch(/FAIL credentials .* is empty → write into it/);
-  expect(await ailing(`{url: "${url}", ref: nowhere}`)).toMatch(/FAIL repository .* → push it, or check repo\.ref/);
+  expect(await doctorWith(withToken)).toMatch(/FAIL credentials .* is empty → write into it/);
+  expect(await doctorWith(`{url: "${url}", ref: nowhere}`)).toMatch(/FAIL repository .* → push it, or check repo\.ref/);
   fs.chmodSync(config, 0o666);
-  expect(await ailing(`{url: "${url}"}`)).toMatch(/FAIL credentials others .* → chmod 600/);
+  expect(await doctorWith(`{url: "${url}"}`)).toMatch(/FAIL credentials others .* → chmod 600/);
   fs.chmodSync(config, 0o600);
-  expect(await ailing('{urll: x}')).toMatch(/^FAIL config .*did you mean `url`.* → fix/);
+  expect(await doctorWith('{urll: x}')).toMatch(/^FAIL config .*did you mean `url`.* → fix/);
   fs.writeFileSync(config, before);
   await trial.start();
 });
@@ -250,10 +250,12 @@ test('a missing command, a wrong address and a url with a password are one line 
 
 test('init prints what it leaves alone, and how to trust a git server', async () => {
   const init = fs.mkdtempSync(path.join(trial.root, '../init-'));
-  const said = async (...args: string[]) =>
+  const stderrOf = async (...args: string[]) =>
     (await run([process.execPath, trial.main, 'init', ...args, '--root', init])).stdout;
-  expect(await said('ssh://git@git.example.com:2222/fleet.git')).toContain('ssh-keyscan -p 2222 git.example.com');
-  expect(await said('https://other.example.com/x.git', '--host', 'foo')).toMatch(/^kept {2}\S+agent\.yaml as it was/);
+  expect(await stderrOf('ssh://git@git.example.com:2222/fleet.git')).toContain('ssh-keyscan -p 2222 git.example.com');
+  expect(await stderrOf('https://other.example.com/x.git', '--host', 'foo')).toMatch(
+    /^kept {2}\S+agent\.yaml as it was/,
+  );
 });
 
 test('agent --once --json prints one document, and its log elsewhere', async () => {

@@ -195,10 +195,10 @@ export function createWorld({ power: isWatched = false } = {}): World {
   };
 
   /** A firewall of this host blocks, or the tunnel that existed before is gone. */
-  const isWalledIn = () =>
+  const isFirewalled = () =>
     world.things.get('file:/firewall')?.value === 'shut' || (hasTunnel && !world.things.has('service:p/tunnel'));
   /** No remote side answers. */
-  const isCutOff = () => isWalledIn() || world.farEnd === 'silent';
+  const isCutOff = () => isFirewalled() || world.farEnd === 'silent';
 
   function open(): EngineDeps {
     const reviewed = new Set<string>();
@@ -255,7 +255,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
           async probe(signal) {
             if (signal.aborted)
               throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the agent was stopped', retry: true });
-            if (isWalledIn())
+            if (isFirewalled())
               throw new AgentError({
                 code: 'RepositoryUnreachable',
                 phase: 'fetch',

@@ -99,7 +99,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
   let commit = '';
   let heard: EventsHeard | null = null;
   /** The agent's last status, from the broker: reading it costs the host nothing. */
-  const saidLast = async (): Promise<StatusDocument | null> => {
+  const lastStatus = async (): Promise<StatusDocument | null> => {
     const text = await retained(infra, `fairlead/default/hosts/${host.name}/status`, 2);
     return text === null ? null : (JSON.parse(text) as StatusDocument);
   };
@@ -136,7 +136,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
       // A starting agent makes a run by itself, and a request meanwhile causes another one.
       let askedAt = found !== null && hasRun(found) ? 0 : Date.now();
       await until(`generation ${generation} to be in place`, WELL_MS, async () => {
-        last = await saidLast();
+        last = await lastStatus();
         if (last !== null && isWell(last)) return (await api.status())?.agent.instance === last.agent.instance;
         if (Date.now() - askedAt < AGAIN_MS) return false;
         askedAt = Date.now();
@@ -207,7 +207,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
     converged,
     whole,
     async isDone() {
-      return (await saidLast())?.applied?.commit === commit;
+      return (await lastStatus())?.applied?.commit === commit;
     },
   };
 }

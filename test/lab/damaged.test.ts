@@ -40,7 +40,7 @@ afterAll(async () => lab?.stop());
 beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
 /** The agent, restarted with the damaged database, knows all managed resources and has changed none. */
-async function knowsAll(): Promise<void> {
+async function expectAllKnown(): Promise<void> {
   await systemctl('start', 'fairlead.service');
   await until('a run of the new process', 150_000, async () => {
     const { agent, run, sync, health } = await statusOf(host);
@@ -58,7 +58,8 @@ async function knowsAll(): Promise<void> {
   expect(rows.filter((r) => declared.includes(r.id) && !r.id.startsWith('check:')).map((r) => r.id)).toEqual(declared);
 }
 
-const aside = async () => (await listed(STATE)).filter((name) => /^history\.db\.corrupt-[^-]*-[^-]*-[^-]*$/.test(name));
+const setAsideFiles = async () =>
+  (await listed(STATE)).filter((name) => /^history\.db\.corrupt-[^-]*-[^-]*-[^-]*$/.test(name));
 const journalSays = async (text: string) => (await host.journal('fairlead.service')).split(text).length - 1;
 
 test.each([
@@ -67,13 +68,13 @@ test.each([
   ['garbage in the middle of every page', `${GARBAGE}for(let at=0;at<size;at+=4096)spoil(at+1024,3072)`],
   ['truncated within a page', 'fs.truncateSync(file,Math.floor(size/2)+100)'],
   ['a file that is not a database', "fs.writeFileSync(file,'no database\\n'.repeat(1000))"],
-])('%s', async (_what, script) => {
-  const had = await aside();
+])('a damaged database is set aside and its content restored: %s', async (_what, script) => {
+  const had = await setAsideFiles();
   const said = await journalSays('it was set aside and a fresh one is begun');
   await systemctl('stop', 'fairlead.service');
   await damage(script);
-  await knowsAll();
-  const fresh = (await aside()).filter((name) => !had.includes(name));
+  await expectAllKnown();
+  const fresh = (await setAsideFiles()).filter((name) => !had.includes(name));
   expect(fresh).toHaveLength(1);
   expect(await journalSays('it was set aside and a fresh one is begun')).toBe(said + 1);
   expect(await journalSays(`${STATE}/${fresh[0]}`)).toBeGreaterThan(0);
@@ -90,7 +91,7 @@ test('a damaged write-ahead log after a kill loses the last writes, and no owner
   before = await identities(host, watched);
   await host.sh('systemctl kill --kill-whom=main -s KILL fairlead.service; systemctl stop fairlead.service');
   await damage(`${GARBAGE}spoil(0,size)`, `${DB}-wal`);
-  await knowsAll();
+  await expectAllKnown();
 });
 
 test('damaged while the agent runs: repairs continue, and the database is created again at the next start at the latest', async () => {
@@ -102,10 +103,10 @@ test('damaged while the agent runs: repairs continue, and the database is create
     async () => (await host.exec(['cat', '/etc/app/motd'], { check: false })).stdout === 'welcome\n',
   );
   before = await identities(host, watched);
-  const had = await aside();
+  const had = await setAsideFiles();
   await systemctl('stop', 'fairlead.service');
-  await knowsAll();
-  expect((await aside()).length).toBeGreaterThanOrEqual(had.length);
+  await expectAllKnown();
+  expect((await setAsideFiles()).length).toBeGreaterThanOrEqual(had.length);
 });
 
 test('a resource that is no longer declared is still removed, because its ownership is still known', async () => {
@@ -124,5 +125,5 @@ test('if the inventory beside it is lost as well, everything is recognized, and 
   await damage('fs.writeFileSync(file,"[{")', `${STATE}/inventory.json`);
   declared = declared.filter((id) => id !== 'file:/etc/app/motd');
   before = await identities(host, { ...watched, files: watched.files.filter((f) => f !== '/etc/app/motd') });
-  await knowsAll();
+  await expectAllKnown();
 });

@@ -116,7 +116,7 @@ interface Case {
 }
 
 /** Breaks something, waits until the host's own tools see it repaired, then reads history. */
-async function mended({ what, act, id, field, look, well }: Case, triggers = ['drift']): Promise<void> {
+async function expectRepaired({ what, act, id, field, look, well }: Case, triggers = ['drift']): Promise<void> {
   withJournal();
   const is = async () => (await host.sh(look, { check: false })).stdout.trim();
   expect(await is(), `before: ${what}`).toBe(well);
@@ -164,10 +164,10 @@ describe('files', () => {
     ),
     file('all of it moved away', 'mv /srv/drift /srv/away', 'state'),
     file('edited after that', 'echo tampered >> /srv/drift/a.conf', 'content'),
-  ])('$what', (drifted) => mended(drifted));
+  ])('$what', (drifted) => expectRepaired(drifted));
 
   test('a link, pointed elsewhere', () =>
-    mended({
+    expectRepaired({
       what: 'a link',
       act: 'ln -sfn /nowhere /srv/drift/link',
       id: 'file:/srv/drift/link',
@@ -179,7 +179,9 @@ describe('files', () => {
   test('a resource that a repaired file notifies is restarted', async () => {
     withJournal();
     const pid = await out('systemctl', 'show', '-p', 'MainPID', '--value', 'told.service');
-    await mended(file('a told file', 'echo tampered > /srv/drift/told', 'content', '/srv/drift/told', '644 told'));
+    await expectRepaired(
+      file('a told file', 'echo tampered > /srv/drift/told', 'content', '/srv/drift/told', '644 told'),
+    );
     await until(
       'the restart',
       60_000,
@@ -210,7 +212,7 @@ describe('units', () => {
       atOnce('sed -i s/infinity/2000000/ /etc/systemd/system/one.service', 'systemctl daemon-reload'),
       'content',
     ),
-  ])('$what', (drifted) => mended(drifted));
+  ])('$what', (drifted) => expectRepaired(drifted));
 });
 
 const DROPPED =
@@ -232,15 +234,15 @@ describe('drop-ins and masks', () => {
       atOnce('rm -r /etc/systemd/system/dropped.service.d', 'systemctl daemon-reload'),
     ),
     dropin('its drop-in edited', 'echo "Environment=X=1" >> /etc/systemd/system/dropped.service.d/10-nice.conf'),
-  ])('$what', (drifted) => mended(drifted));
+  ])('$what', (drifted) => expectRepaired(drifted));
 
   test('a unit that is masked although it should run', () =>
-    mended(
+    expectRepaired(
       state('masked', atOnce('rm /etc/systemd/system/one.service', 'systemctl mask --now one.service'), 'content'),
     ));
 
   test('a unit that is unmasked', () =>
-    mended({
+    expectRepaired({
       what: 'unmasked',
       act: 'systemctl unmask hidden.service',
       id: 'unit:hidden.service',
@@ -269,7 +271,7 @@ describe('containers, networks, volumes', () => {
     container('renamed', 'docker rename shop-web-1 theirs', 'container_name'),
     container('its limits changed', 'docker update -m 128m --memory-swap 256m shop-web-1', 'mem_limit'),
     container('killed without a healthcheck', 'docker kill shop-plain-1', 'state', 'plain', 'running shop_default'),
-  ])('$what', (drifted) => mended(drifted));
+  ])('$what', (drifted) => expectRepaired(drifted));
 
   test('recreated because its tag names another image: the replaced container is removed as soon as the new one is well', async () => {
     withJournal();
@@ -293,7 +295,7 @@ describe('containers, networks, volumes', () => {
   });
 
   test('a network, removed, with a container in it', () =>
-    mended({
+    expectRepaired({
       what: 'a network',
       act: atOnce('docker network disconnect -f shop_front shop-web-1', 'docker network rm shop_front'),
       id: 'network:shop/front',
@@ -303,7 +305,7 @@ describe('containers, networks, volumes', () => {
     }));
 
   test('a volume, removed, with the container that used it', () =>
-    mended({
+    expectRepaired({
       what: 'a volume',
       act: atOnce('docker rm -f shop-web-1', 'docker volume rm shop_data'),
       id: 'volume:shop/data',
@@ -334,7 +336,7 @@ describe('drift that needs more than single events', () => {
     await until('the fight to be told', 120_000, async () => (await contended()).length > 0);
     expect(await contended()).toEqual(['file:/srv/fought']);
     // An unwell resource is retried by a full run, and that may be the one that finds it.
-    await mended(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
+    await expectRepaired(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
     const before = (await told('file:/srv/fought', 0)).length;
     expect(before).toBeLessThan(60);
     await host.sh('kill "$(cat /run/fight.pid)"');
@@ -353,7 +355,7 @@ describe('drift that needs more than single events', () => {
     );
     expect((await told('unit:crashing.service', before)).length).toBeLessThan(20);
     // An unwell resource is retried by a full run, and that may be the one that finds it.
-    await mended(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
+    await expectRepaired(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
     await host.sh('touch /run/crash-ok');
     await until(
       'it to be well once its cause is gone',
@@ -381,7 +383,7 @@ describe('drift that needs more than single events', () => {
       const { sync, health } = await ask<StatusDocument>('status');
       return sync === 'synced' && health === 'healthy';
     });
-    await mended(container('killed after the restart', 'docker kill shop-web-1', 'state'));
+    await expectRepaired(container('killed after the restart', 'docker kill shop-web-1', 'state'));
   });
 
   test('each time D-Bus is restarted the loss is logged, and signals are received again', async () => {
@@ -394,7 +396,7 @@ describe('drift that needs more than single events', () => {
       await until('the bus', 60_000, async () => (await host.exec(['busctl', 'list'], { check: false })).code === 0);
       await until('it to be heard', 120_000, async () => (await said('systemd is heard again over D-Bus')) > back);
       expect(await said('the connection to D-Bus is lost'), `restart ${time}`).toBe(lost + 1);
-      await mended(state(`stopped after restart ${time}`, 'systemctl stop one.service', 'state'));
+      await expectRepaired(state(`stopped after restart ${time}`, 'systemctl stop one.service', 'state'));
     }
   });
 
@@ -416,7 +418,7 @@ describe('drift that needs more than single events', () => {
   test('while the repository is unreachable, repairs follow the accepted commit', async () => {
     withJournal();
     await lab.infra.exec(['systemctl', 'stop', 'nginx']);
-    await mended(file('edited while git is away', 'echo tampered >> /srv/drift/a.conf', 'content'));
+    await expectRepaired(file('edited while git is away', 'echo tampered >> /srv/drift/a.conf', 'content'));
     await lab.infra.exec(['systemctl', 'start', 'nginx']);
   });
 });

@@ -71,7 +71,7 @@ networks:
 });
 
 /** The state of the host, read without fairlead. */
-async function reality(): Promise<string[]> {
+async function stateOfHost(): Promise<string[]> {
   const { stdout } = await host.sh(
     `docker ps -a --format '{{.Names}} {{.State}}'; docker network ls --format 'network {{.Name}}' | grep -v -E ' (bridge|host|none)$'
 docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'VERSION=[0-9]*'`,
@@ -88,7 +88,7 @@ const expected = (version: number) =>
 test('wherever it is killed, the next run converges', async () => {
   const direct = ['sh', '-c', `${ONCE} /etc/fairlead/direct.yaml`];
   await host.exec(direct);
-  expect(await reality()).toEqual(expected(0));
+  expect(await stateOfHost()).toEqual(expected(0));
   const killed: string[] = [];
   let version = 0;
   for (const [salt, side] of ['before', 'after'].entries()) {
@@ -105,7 +105,7 @@ test('wherever it is killed, the next run converges', async () => {
       const where = (await host.exec(['cat', '/run/killed'], { check: false })).stdout;
       const again = await host.exec(direct, { check: false });
       expect([again.code, where, again.code === 0 ? '' : again.stdout]).toEqual([0, where, '']);
-      expect(await reality(), `${SAMPLED}, killed ${where} (call ${at})`).toEqual(expected(version));
+      expect(await stateOfHost(), `${SAMPLED}, killed ${where} (call ${at})`).toEqual(expected(version));
       if (where === '') break;
       killed.push(where);
     }

@@ -36,7 +36,7 @@ const running = (names: Record<string, string>) =>
     .map(([name, image]) => `${name} infra:5000/app:${image} running`)
     .sort();
 /** Exactly these, as soon as the containers that were set aside are gone. */
-const areThere = (names: Record<string, string>, on = host) =>
+const exactly = (names: Record<string, string>, on = host) =>
   until(
     `${Object.keys(names).join(', ')} and no others`,
     150_000,
@@ -95,7 +95,7 @@ test('restarted during an apply: the rest is done when it is back, and its event
   await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 60_000 });
   await synced(commit);
   const all = Object.fromEntries(['web', 'db', ...names].map((name) => [`shop-${name}-1`, '2']));
-  await areThere(all);
+  await exactly(all);
   await host.exec(['docker', 'rm', '-f', 'shop-s0-1']);
   await until('the repair of what only an event can have told', 150_000, async () =>
     (await containers()).includes('shop-s0-1 infra:5000/app:2 running'),
@@ -152,7 +152,7 @@ test('its event stream is cut: it is reported, and changes without an event are 
   await host.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
   await fairlead(host, 'sync');
   const start = async () => (await host.exec(['docker', 'inspect', '-f', '{{.State.StartedAt}}', 'shop-web-1'])).stdout;
-  const mended = async (before: string) =>
+  const repaired = async (before: string) =>
     until(
       'the repair',
       150_000,
@@ -168,11 +168,11 @@ test('its event stream is cut: it is reported, and changes without an event are 
   const before = await start();
   await host.exec(['docker', 'kill', 'shop-web-1']);
   await host.exec(['systemctl', 'kill', '-s', 'HUP', 'proxy.service']);
-  await mended(before);
+  await repaired(before);
   await said(/events of the Docker engine are heard again/);
   const after = await start();
   await host.exec(['docker', 'kill', 'shop-web-1']);
-  await mended(after);
+  await repaired(after);
   const { instance } = (await statusOf(host)).agent;
   await host.sh(
     "sed -i '$d' /etc/fairlead/agent.yaml; systemctl restart fairlead.service; systemctl stop proxy.service",
@@ -197,7 +197,7 @@ test('hung: every call times out, the agent reports it and stays alive, and cont
     await host.exec(['kill', '-CONT', pid]);
   }
   await synced(commit);
-  await areThere({ 'shop-web-1': '2', 'shop-db-1': '1' });
+  await exactly({ 'shop-web-1': '2', 'shop-db-1': '1' });
 });
 
 /** While `/run/hang` exists, it creates no container; a power cut removes the file. */
@@ -228,7 +228,7 @@ test('a port that it lost track of in a power cut: it is reported, no commit is 
   );
   await old.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 60_000 });
   await synced(commit, 'edge-2');
-  await areThere({ 'shop-web-1': '3' }, old);
+  await exactly({ 'shop-web-1': '3' }, old);
 });
 
 test('its disk is full during a pull: running containers are left alone, it is reported, and retried when there is space', async () => {
@@ -253,5 +253,5 @@ test('its disk is full during a pull: running containers are left alone, it is r
   await host.exec(['rm', '/mnt/small/filler']);
   await fairlead(host, 'sync');
   await synced(next);
-  await areThere({ 'shop-web-1': '3' });
+  await exactly({ 'shop-web-1': '3' });
 });

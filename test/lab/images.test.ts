@@ -93,16 +93,16 @@ describe.each([
     fresh(old, {}, async (engine) => {
       const config = key === 'credsStore' ? { credsStore: 'lab' } : { credHelpers: { [registry]: 'lab' } };
       await old.write('/root/.docker/config.json', JSON.stringify(config), '0600');
-      const helped = async (body: string) =>
+      const withHelper = async (body: string) =>
         old.write('/usr/local/bin/docker-credential-lab', `#!/bin/sh\nread server\n${body}\n`, '0755');
-      await helped('echo "the vault is sealed"; exit 1');
+      await withHelper('echo "the vault is sealed"; exit 1');
       expect(problemsOf(await engine.apply(web('c')))).toEqual([
         expect.stringContaining(
           `docker-credential-lab (named in /root/.docker/config.json) could not say who pulls from ${registry}: exit code 1: the vault is sealed`,
         ),
       ]);
       const answer = JSON.stringify({ ServerURL: registry, Username: user, Secret: password });
-      await helped(`[ "$1 $server" = "get ${registry}" ] && echo '${answer}'`);
+      await withHelper(`[ "$1 $server" = "get ${registry}" ] && echo '${answer}'`);
       expect(done(await engine.again())).toContain('create service:shop/web done');
     }),
   );

@@ -49,7 +49,7 @@ done`;
         .replace(/^\//, '')
         // There are several, distinguished by their origin.
         .replace(/^[0-9a-f]{64}$/, `anonymous ${JSON.stringify((one as Record<string, Json>).Labels)}`);
-      found.set(`${kind} ${name}`, spell(kind === 'container' ? mountsInOneForm(one) : one, names, host.name));
+      found.set(`${kind} ${name}`, withNames(kind === 'container' ? mountsInOneForm(one) : one, names, host.name));
     }
   return found;
 }
@@ -58,7 +58,10 @@ done`;
 function mountsInOneForm(container: Json): Json {
   const { HostConfig, ...rest } = container as Record<string, Json>;
   const { Binds, Mounts, ...host } = HostConfig as Record<string, Json>;
-  const asked = [...((Binds as string[] | null) ?? []).map(mountOfText), ...((Mounts as Mount[]) ?? []).map(tidyMount)];
+  const asked = [
+    ...((Binds as string[] | null) ?? []).map(mountOfText),
+    ...((Mounts as Mount[]) ?? []).map(normalizedMount),
+  ];
   const mounts = Object.fromEntries(asked.map(({ Target, ...mount }) => [String(Target).replaceAll('.', '·'), mount]));
   return { ...rest, HostConfig: host, mounts } as Json;
 }
@@ -72,7 +75,7 @@ function mountOfText(text: string): Mount {
   const said = options.split(',');
   const Propagation = said.find((option) => PROPAGATION.test(option));
   const labels = said.filter((option) => /^z$/i.test(option));
-  return tidyMount({
+  return normalizedMount({
     ...{ Type: Source.startsWith('/') ? 'bind' : 'volume', Source, Target, ReadOnly: said.includes('ro') },
     BindOptions: { ...(Propagation && { Propagation }), ...(Source.startsWith('/') && { CreateMountpoint: true }) },
     VolumeOptions: said.includes('nocopy') ? { NoCopy: true } : {},
@@ -81,7 +84,7 @@ function mountOfText(text: string): Mount {
 }
 
 /** Without empty values. */
-function tidyMount(mount: Mount): Mount {
+function normalizedMount(mount: Mount): Mount {
   const says = (value: Json): boolean =>
     value !== false && !(typeof value === 'object' && value !== null && Object.keys(value).length === 0);
   return Object.fromEntries(Object.entries(mount).filter(([, value]) => says(value)));
@@ -93,7 +96,7 @@ const at = (value: Json, key: string): string => String((value as Record<string,
  * Ids as names; names of anonymous volumes, the host's own name and addresses from the engine's own pool (see projects.ts) as one
  * word.
  */
-function spell(value: Json, names: ReadonlyMap<string, string>, host: string): Json {
+function withNames(value: Json, names: ReadonlyMap<string, string>, host: string): Json {
   let text = JSON.stringify(value);
   for (const [id, name] of names) text = text.replaceAll(id, name).replaceAll(id.slice(0, 12), name);
   text = text

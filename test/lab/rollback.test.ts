@@ -217,7 +217,7 @@ test("a commit that cuts the host's connection is rolled back although other syn
     },
     'Cut off, and asked again',
   );
-  const isShut = async () => {
+  const isBlocked = async () => {
     const { code, stderr } = await host.exec(['iptables', '-w', '-C', 'OUTPUT', '-o', 'eth0', '-j', 'DROP'], {
       check: false,
     });
@@ -226,17 +226,17 @@ test("a commit that cuts the host's connection is rolled back although other syn
     return code === 0;
   };
   await fairlead(host, 'sync', '--no-wait');
-  await until('the wall to stand', 60_000, isShut);
+  await until('the wall to stand', 60_000, isBlocked);
   await fairlead(host, 'sync', '--no-wait');
   await host.exec(['systemctl', 'restart', 'fairlead']);
   await fairlead(host, 'sync', '--no-wait');
   await until('the wall to fall', 120_000, async () => {
     await fairlead(host, 'sync', '--no-wait');
-    return !(await isShut());
+    return !(await isBlocked());
   });
   const status = await statusOnceBackFrom(cut);
   expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: good } });
-  expect(await isShut()).toBe(false);
+  expect(await isBlocked()).toBe(false);
   // A packet filter that drops packets looks like an outage, which proves nothing: the commit is tried again later.
   expect(status.bad.map((b) => b.commit)).not.toContain(cut);
   expect((await host.exec(['systemctl', 'is-active', 'cut.service'], { check: false })).stdout).not.toBe('active\n');
@@ -308,7 +308,7 @@ test('a wrong CA file that cuts the host off from its repository is undone by th
 
   const cut = await repo.commit({ [`${H}/ca.yaml`]: caFile(wrong) }, 'Another CA');
   await fairlead(host, 'sync', '--no-wait');
-  await takenBack(cut, applied, 'repository');
+  await expectRolledBack(cut, applied, 'repository');
   expect((await host.exec(['cat', '/etc/ssl/fleet-ca.pem'])).stdout.trim()).toBe(right.trim());
   good = await repo.commit({ [`${H}/ca.yaml`]: caFile(right) }, 'The right one again');
   expect((await fairlead(host, 'sync')).code).toBe(0);
@@ -325,7 +325,7 @@ test('an unreachable address of repository and broker is undone by the host itse
     'Another way to infra, it says',
   );
   await fairlead(host, 'sync', '--no-wait');
-  await takenBack(cut, applied, 'repository, broker');
+  await expectRolledBack(cut, applied, 'repository, broker');
   expect((await host.exec(['ip', 'route'])).stdout).not.toContain(infra);
   await repo.commit({ [`${H}/cut.yaml`]: null }, 'There is none');
   expect((await fairlead(host, 'sync')).code).toBe(0);
@@ -344,7 +344,7 @@ const statusOnceBackFrom = (commit: string) =>
  * The host itself rolled back, and reports so in its status, its history and, if the broker had been cut off, at the broker
  * again.
  */
-async function takenBack(cut: string, applied: string, way: string): Promise<void> {
+async function expectRolledBack(cut: string, applied: string, way: string): Promise<void> {
   const status = await statusOnceBackFrom(cut);
   expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: applied } });
   // An error of this host itself (no trust, no route to that host) makes a commit bad.

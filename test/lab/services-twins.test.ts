@@ -211,7 +211,7 @@ describe('a host that runs under docker compose', () => {
     5 * MINUTES,
   );
 
-  const toolWorks = async () => {
+  const expectToolWorks = async () => {
     for (const [dir, project] of [
       [TREE, 'pair'],
       [APPS, 'shop'],
@@ -228,7 +228,7 @@ describe('a host that runs under docker compose', () => {
       expect(stdout.trim().split('\n')).toContain(project);
     }
   };
-  test('can still be used with docker compose', toolWorks);
+  test('can still be used with docker compose', expectToolWorks);
 
   test(
     'recreates one container for each changed field, and the reason names the field',
@@ -247,7 +247,7 @@ describe('a host that runs under docker compose', () => {
       expect(after.filter((line) => !before.includes(line)).length).toBe(changes.length);
       expect(after.length).toBe(before.length);
       expect((await adopting.again()).outcome.actions).toEqual([]);
-      await toolWorks();
+      await expectToolWorks();
     },
     10 * MINUTES,
   );

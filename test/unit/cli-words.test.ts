@@ -20,7 +20,7 @@ const terminal = {
 const create = () => createProgram(terminal, { version: '0' } as CliDeps, () => undefined);
 
 const all = (command: CliCommand): CliCommand[] => [command, ...command.commands.flatMap((c) => all(c as CliCommand))];
-const spoken = () => all(create()).filter((c) => !c.name().startsWith('__'));
+const visibleCommands = () => all(create()).filter((c) => !c.name().startsWith('__'));
 
 /** The words of a line as sh reads it: of the last fairlead command, without redirections. */
 function words(line: string): string[] {
@@ -45,8 +45,8 @@ async function parse(argv: readonly string[]): Promise<string> {
 
 describe('help', () => {
   test('every command has a description and examples', () => {
-    expect(spoken().length).toBeGreaterThan(20);
-    for (const command of spoken()) {
+    expect(visibleCommands().length).toBeGreaterThan(20);
+    for (const command of visibleCommands()) {
       expect([pathOf(command), command.description()]).toEqual([pathOf(command), expect.stringMatching(/\S/)]);
       const printed: string[] = [];
       command.configureOutput({ writeOut: (text) => printed.push(text) }).outputHelp();
@@ -57,7 +57,7 @@ describe('help', () => {
   });
 
   test('every example is valid, and belongs to its own command', async () => {
-    for (const command of spoken())
+    for (const command of visibleCommands())
       for (const example of command.examples) {
         if (!example.startsWith('fairlead')) continue;
         const ran = await parse(words(example));

@@ -103,17 +103,17 @@ describe('many writes at once', () => {
   afterEach(() => vi.restoreAllMocks());
   const syncs = () => {
     const calls: { argv: readonly string[]; temporaries: number; inPlace: boolean }[] = [];
-    const telling: Exec = async (argv, options) => {
+    const recording: Exec = async (argv, options) => {
       calls.push({ argv: argv.slice(0, 2), temporaries: left().length, inPlace: fs.existsSync(root + names[0]) });
       return exec(argv, options);
     };
-    return { calls, exec: telling };
+    return { calls, exec: recording };
   };
 
   test('are synced together before any file is renamed to its place', async () => {
     withDirty(0);
-    const { calls, exec: telling } = syncs();
-    expect((await createFiles({ root, exec: telling }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
+    const { calls, exec: recording } = syncs();
+    expect((await createFiles({ root, exec: recording }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
     expect(calls).toEqual([{ argv: ['sync', '-f'], temporaries: 100, inPlace: false }]);
     expect(contents()).toEqual(names.map((name) => `${name} one`));
     expect(left()).toEqual([]);
@@ -123,19 +123,19 @@ describe('many writes at once', () => {
     withDirty(0);
     await createFiles({ root, exec }).writeAll(entriesOf(names, 'one'));
     const before: string[][] = [];
-    const telling: Exec = async (argv, options) => {
+    const recording: Exec = async (argv, options) => {
       before.push(contents());
       return exec(argv, options);
     };
-    await createFiles({ root, exec: telling }).writeAll(entriesOf(names, 'two'));
+    await createFiles({ root, exec: recording }).writeAll(entriesOf(names, 'two'));
     expect(before).toEqual([names.map((name) => `${name} one`)]);
     expect(contents()).toEqual(names.map((name) => `${name} two`));
   });
 
   test('are synced one by one if the machine has much other dirty data', async () => {
     withDirty(100_000);
-    const { calls, exec: telling } = syncs();
-    expect((await createFiles({ root, exec: telling }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
+    const { calls, exec: recording } = syncs();
+    expect((await createFiles({ root, exec: recording }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
     expect(calls).toEqual([]);
     expect(contents()).toEqual(names.map((name) => `${name} one`));
     expect(left()).toEqual([]);

@@ -60,7 +60,7 @@ test('hints that never pause are observed nevertheless', async () => {
 
 describe('a resource that keeps drifting', () => {
   /** Somebody undoes each repair at once. */
-  const fight = async (id: ResourceId, ms: number) => {
+  const undoRepairs = async (id: ResourceId, ms: number) => {
     const end = Date.now() + ms;
     let seen = -1;
     while (Date.now() < end) {
@@ -74,7 +74,7 @@ describe('a resource that keeps drifting', () => {
 
   test('is repaired at growing intervals, and reported once, with its count', async () => {
     answer = () => REPAIRED;
-    await fight(A, 60_000);
+    await undoRepairs(A, 60_000);
     expect(contended).toHaveLength(1);
     expect(contended[0]).toMatchObject({ id: A, waitMs: 1_000 });
     expect(contended[0]?.count).toBeGreaterThanOrEqual(20);
@@ -82,14 +82,14 @@ describe('a resource that keeps drifting', () => {
     expect(gaps.slice(-3).every((gap) => gap >= 4_000)).toBe(true);
     expect(times(A).length).toBeLessThan(30);
     expect(hints.contentions()).toMatchObject([{ id: A, count: times(A).length }]);
-    await fight(A, 3_600_000);
+    await undoRepairs(A, 3_600_000);
     expect(Math.max(...times(A).map((at, i, all) => at - (all[i - 1] ?? 0)))).toBeLessThanOrEqual(300_100);
     expect(contended).toHaveLength(1);
   });
 
   test('is no longer contended once it is not declared', async () => {
     answer = () => REPAIRED;
-    await fight(A, 60_000);
+    await undoRepairs(A, 60_000);
     expect(hints.contentions()).toHaveLength(1);
     hints.keep(new Set([B]));
     expect(hints.contentions()).toEqual([]);
@@ -97,7 +97,7 @@ describe('a resource that keeps drifting', () => {
 
   test('does not delay other resources', async () => {
     answer = (id) => (id === A ? REPAIRED : WELL);
-    await fight(A, 60_000);
+    await undoRepairs(A, 60_000);
     const from = Date.now() - began;
     hints.hint(A);
     hints.hint(B);
@@ -107,14 +107,14 @@ describe('a resource that keeps drifting', () => {
 
   test('is backed off sooner if the repairs fail', async () => {
     answer = () => FAILING;
-    await fight(A, 3_000);
+    await undoRepairs(A, 3_000);
     expect(times(A).length).toBeLessThanOrEqual(8);
     expect(contended).toMatchObject([{ id: A, count: 6 }]);
   });
 
   test('is repaired at once again after a quiet time, which is reported', async () => {
     answer = () => REPAIRED;
-    await fight(A, 20_000);
+    await undoRepairs(A, 20_000);
     await pass(600_000);
     answer = () => WELL;
     hints.hint(B);

@@ -46,7 +46,7 @@ const isTaken = (channel: Channel) => channel.problems()[0]?.reason === 'NameTak
 const presence = () => ({ word: broker.retained.get(PRESENCE), by: broker.users.get(PRESENCE)?.instance });
 const isWrittenBy = (instance: string) =>
   until(`presence by ${instance}`, WAIT_MS, async () => presence().word === 'online' && presence().by === instance);
-async function somebody(): Promise<MqttClient> {
+async function otherClient(): Promise<MqttClient> {
   const client = await mqtt.connectAsync(broker.url, { protocolVersion: 5 });
   others.push(client);
   return client;
@@ -67,7 +67,7 @@ describe('the retained presence', () => {
     await opened(agent('two'));
     expect(presence()).toEqual({ word: 'online', by: 'two' });
     const words: { word: string; by: unknown }[] = [];
-    const client = await somebody();
+    const client = await otherClient();
     client.on(
       'message',
       (_topic, payload, { properties }) =>
@@ -90,7 +90,7 @@ describe('the retained presence', () => {
   ])('is corrected if it is %s, over the same connection', async (_what, act) => {
     const channel = agent('one');
     await opened(channel);
-    const client = await somebody();
+    const client = await otherClient();
     // Until the agent has subscribed: then it answers. Questions before that reached nobody.
     const word = '0'.repeat(32);
     let isHeard = false;
@@ -129,7 +129,7 @@ describe('the retained presence', () => {
 describe('a broker that carries no user properties', () => {
   test('gets the presence once more, and no more often', async () => {
     broker.carriesProperties = false;
-    const client = await somebody();
+    const client = await otherClient();
     let words = 0;
     client.on('message', (topic) => void (topic === PRESENCE && words++));
     await client.subscribeAsync(PRESENCE);
@@ -156,7 +156,7 @@ describe('two agents under one name', () => {
     await opened(first);
     await isWrittenBy('one');
     const words: string[] = [];
-    const client = await somebody();
+    const client = await otherClient();
     client.on('message', (_topic, payload, { retain }) => void (retain || words.push(payload.toString())));
     await client.subscribeAsync(PRESENCE);
     const second = agent('two', 'id-2');

@@ -43,7 +43,7 @@ function run(store: Store, at: number, more: Partial<RunRecord> = {}): number {
   store.runs.finish({ id, startedAt: minute(at), commit, ...record, ...more, trigger }, [], []);
   return id;
 }
-const told = (store: Store) => store.runs.list({}).map(({ id, quietFrom }) => [id, quietFrom ?? id]);
+const listed = (store: Store) => store.runs.list({}).map(({ id, quietFrom }) => [id, quietFrom ?? id]);
 
 test('an hour of them is one write, and the history contains each of them', () => {
   const store = open();
@@ -59,13 +59,13 @@ test('an hour of them is one write, and the history contains each of them', () =
   expect(store.runs.lastId()).toBe(60);
   run(store, 70);
   expect(written.length).toBeGreaterThan(0);
-  expect(told(store)).toEqual([
+  expect(listed(store)).toEqual([
     [61, 2],
     [1, 1],
   ]);
   for (let at = 71; at < 100; at++) run(store, at);
   // Reads include the ones that are not written yet.
-  expect(told(store)[0]).toEqual([90, 2]);
+  expect(listed(store)[0]).toEqual([90, 2]);
   expect(store.runs.get(75)?.run.id).toBe(90);
   store.close();
 });
@@ -86,7 +86,7 @@ test('a run with a different result is written, together with the ones that wait
     [10, 2],
     [1, 1],
   ];
-  expect(told(store)).toEqual(expected);
+  expect(listed(store)).toEqual(expected);
   store.close();
   expect(readStore({ dir }, (runs) => runs.list({}).map(({ id, quietFrom }) => [id, quietFrom ?? id]))).toEqual(
     expected,
@@ -132,10 +132,10 @@ test('a run that was read while in progress is completed by its end', () => {
     [20, 2],
     [1, 1],
   ];
-  expect(told(store)).toEqual(expected);
+  expect(listed(store)).toEqual(expected);
   store.close();
   store = open();
-  expect(told(store)).toEqual(expected);
+  expect(listed(store)).toEqual(expected);
   store.close();
 });
 

@@ -480,7 +480,7 @@ describe('any payload', () => {
 
 describe('a message on the command topics', () => {
   const topics = { commands: ['p/f/hosts/h/commands', 'p/f/commands'], replies: 'p/f/replies' };
-  function ears() {
+  function commandListener() {
     const heard: ReceivedCommand[] = [];
     const problems: (string | null)[] = [];
     const clock = createFakeClock();
@@ -492,7 +492,7 @@ describe('a message on the command topics', () => {
   }
 
   test('is ignored if it is retained, or on another topic', () => {
-    const { receive, heard } = ears();
+    const { receive, heard } = commandListener();
     expect(receive('p/f/hosts/h/commands', Buffer.from('x'), { retain: true })).toBe(true);
     expect(receive('p/f/refs/main', Buffer.from('x'), { retain: false })).toBe(false);
     expect(heard).toEqual([]);
@@ -501,13 +501,13 @@ describe('a message on the command topics', () => {
   });
 
   test('is limited in length', () => {
-    const { receive, heard } = ears();
+    const { receive, heard } = commandListener();
     receive('p/f/commands', Buffer.alloc(16_000, 'x'), { retain: false });
     expect(heard[0]?.text).toHaveLength(4_096);
   });
 
   test('beyond the budget of a minute is dropped, and that is a problem', () => {
-    const { receive, heard, problems, isDeaf } = ears();
+    const { receive, heard, problems, isDeaf } = commandListener();
     for (let i = 0; i < 500; i++) receive('p/f/commands', Buffer.from('x'), { retain: i % 2 === 0 });
     expect(heard).toHaveLength(60);
     expect(problems).toEqual(['CommandsFlooded']);

@@ -38,14 +38,14 @@ async function startCrowd(url: string): Promise<Crowd> {
   return crowd;
 }
 
-const allTold = (crowd: Crowd, commit: (told: string) => boolean) =>
+const allReported = (crowd: Crowd, commit: (told: string) => boolean) =>
   until('all statuses to be told', WAIT_MS, async () =>
     Object.entries(crowd.counts().told).some(([told, { hosts }]) => commit(told) && hosts === HOSTS.length),
   );
 
 test('every simulated host has a row, and each one that is not well has a sentence', async () => {
   const { url } = await startBroker();
-  await allTold(await startCrowd(url), () => true);
+  await allReported(await startCrowd(url), () => true);
   const { rows } = await readFleet({ broker: { url }, prefix: 'p', fleet: 'f' });
   expect(rows.map(({ host }) => host).sort()).toEqual(HOSTS);
   const unwell = rows.filter((row) => !isWell(row));
@@ -78,11 +78,11 @@ test('everything that a simulated host retains and sends matches the published s
 test('a push notice updates all hosts that are well, and the others report that they do not run the commit', async () => {
   const broker = await startBroker();
   const crowd = await startCrowd(broker.url);
-  await allTold(crowd, () => true);
+  await allReported(crowd, () => true);
   const teller = await connectBroker({ broker: { url: broker.url }, clientId: 'ci', timeoutMs: WAIT_MS });
   ended.push(async () => void teller.end(true));
   await teller.publishAsync('p/f/refs/main', COMMIT, { qos: 1, retain: true });
-  await allTold(crowd, (told) => told === COMMIT);
+  await allReported(crowd, (told) => told === COMMIT);
   const { rows } = await readFleet({ broker: { url: broker.url }, prefix: 'p', fleet: 'f' });
   expect(rows.filter(({ applied }) => applied === COMMIT).map(({ host }) => host)).toEqual(HOSTS.slice(3));
   expect(new Set(rows.map(({ commit }) => commit))).toEqual(new Set([COMMIT]));

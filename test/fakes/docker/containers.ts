@@ -5,7 +5,7 @@ import { inspected, summary } from './inspect.ts';
 import { ended, forget, startContainer, stopContainer } from './lifecycle.ts';
 import { programOf } from './programs.ts';
 import { conflict, refusal } from './refusals.ts';
-import { containerOf, imageOf, type State, tellOf } from './state.ts';
+import { containerOf, emitContainerEvent, imageOf, type State } from './state.ts';
 import { usersOf } from './volumes.ts';
 
 type Calls =
@@ -38,7 +38,7 @@ export function containerCalls(state: State): Pick<Docker, Calls> {
     async update(id, settings) {
       const c = containerOf(state, id);
       Object.assign(c.host, settings);
-      tellOf(state, c, 'update');
+      emitContainerEvent(state, c, 'update');
     },
     async start(id) {
       const c = containerOf(state, id);
@@ -50,14 +50,14 @@ export function containerCalls(state: State): Pick<Docker, Calls> {
       const c = containerOf(state, id);
       if (c.pid > 0 || c.status === 'restarting') stopContainer(state, c);
       startContainer(state, c);
-      tellOf(state, c, 'restart');
+      emitContainerEvent(state, c, 'restart');
     },
     async signal(id, name) {
       const c = containerOf(state, id);
       if (!SIGNAL.test(name)) throw refusal(400, 'bad parameter', `Invalid signal: ${name}`);
       if (c.pid === 0) throw conflict(`container ${c.id} is not running`);
       state.ran.push(`${c.name}: kill -${name}`);
-      tellOf(state, c, 'kill', { signal: name });
+      emitContainerEvent(state, c, 'kill', { signal: name });
       if (/KILL$/.test(name)) ended(state, c, 137);
     },
     async rename(id, name) {
@@ -66,7 +66,7 @@ export function containerCalls(state: State): Pick<Docker, Calls> {
       refuseTaken(state, name);
       const oldName = `/${c.name}`;
       c.name = name;
-      tellOf(state, c, 'rename', { oldName });
+      emitContainerEvent(state, c, 'rename', { oldName });
     },
     async remove(id, { volumes }) {
       const c = containerOf(state, id);

@@ -2,7 +2,7 @@
 import type { ContainerConfig, ContainerRequest, ImageConfig } from '../../../agent/system/docker/docker.ts';
 import { mountsFor } from './mounts.ts';
 import { conflict, refusal } from './refusals.ts';
-import { type FakeContainer, imageOf, type Mount, type State, tellOf } from './state.ts';
+import { emitContainerEvent, type FakeContainer, imageOf, type Mount, type State } from './state.ts';
 
 /** @returns its id */
 export function createContainer(state: State, request: ContainerRequest): string {
@@ -35,7 +35,7 @@ export function createContainer(state: State, request: ContainerRequest): string
     pending: new Set(),
   };
   state.containers.set(id, container);
-  tellOf(state, container, 'create');
+  emitContainerEvent(state, container, 'create');
   return id;
 }
 

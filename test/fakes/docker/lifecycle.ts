@@ -1,9 +1,9 @@
 /** The life cycle of a container: start, end, restarts and healthcheck. */
-import { plugIn, unplug } from './networks.ts';
+import { assignAddresses, unplug } from './networks.ts';
 import { freePorts, takePorts } from './ports.ts';
 import { type Program, programOf } from './programs.ts';
 import { conflict, refusal } from './refusals.ts';
-import { type FakeContainer, imageOf, type State, tellOf } from './state.ts';
+import { emitContainerEvent, type FakeContainer, imageOf, type State } from './state.ts';
 
 const SIGKILL_CODE = 137;
 const FIRST_PAUSE_MS = 100;
@@ -21,7 +21,7 @@ function later(state: State, c: FakeContainer, ms: number, act: () => void): voi
   c.pending.add(callOff);
 }
 
-function callOffAll(c: FakeContainer): void {
+function cancelTimers(c: FakeContainer): void {
   for (const callOff of c.pending) callOff();
   c.pending.clear();
 }
@@ -41,11 +41,11 @@ const programIn = (state: State, c: FakeContainer, argv: readonly string[]): Pro
 export function startContainer(state: State, c: FakeContainer): void {
   if (c.status === 'dead') throw conflict('container is marked for removal and cannot be started');
   if (c.pid > 0) throw refusal(304, 'container already started', '');
-  callOffAll(c);
+  cancelTimers(c);
   try {
     joinOther(state, c);
     takePorts(state, c);
-    plugIn(state, c);
+    assignAddresses(state, c);
   } catch (thrown) {
     freePorts(c);
     c.error =
@@ -74,7 +74,7 @@ function run(state: State, c: FakeContainer): void {
   if (program.says) c.log.push(program.says);
   if (program.endsAfterMs !== undefined) later(state, c, program.endsAfterMs, () => ended(state, c, program.code));
   beginProbes(state, c);
-  tellOf(state, c, 'start');
+  emitContainerEvent(state, c, 'start');
 }
 
 function beginProbes(state: State, c: FakeContainer): void {
@@ -93,7 +93,7 @@ function beginProbes(state: State, c: FakeContainer): void {
       c.failedProbes = 0;
       c.health = 'healthy';
     } else if (!isStarting && ++c.failedProbes >= (Retries || RETRIES)) c.health = 'unhealthy';
-    if (c.health !== before) tellOf(state, c, `health_status: ${c.health}`);
+    if (c.health !== before) emitContainerEvent(state, c, `health_status: ${c.health}`);
     next();
   };
   const next = () => {
@@ -139,7 +139,7 @@ export function isBroken(state: State, c: FakeContainer): boolean {
 
 /** Ends everything that it does. */
 function halt(state: State, c: FakeContainer, code: number): void {
-  callOffAll(c);
+  cancelTimers(c);
   const ran = c.pid > 0;
   freePorts(c);
   if (ran) unplug(state, c);
@@ -148,7 +148,7 @@ function halt(state: State, c: FakeContainer, code: number): void {
   c.exitCode = code;
   c.finishedAt = state.clock.now().getTime();
   c.health = c.health === null ? null : 'unhealthy';
-  if (ran) tellOf(state, c, 'die', { exitCode: String(code) });
+  if (ran) emitContainerEvent(state, c, 'die', { exitCode: String(code) });
 }
 
 /** Stopped by somebody: its restart policy does not apply. */
@@ -156,13 +156,13 @@ export function stopContainer(state: State, c: FakeContainer, code = SIGKILL_COD
   if (c.pid === 0 && c.status !== 'restarting') throw refusal(304, 'container already stopped', '');
   halt(state, c, code);
   c.restarts = 0;
-  tellOf(state, c, 'stop');
+  emitContainerEvent(state, c, 'stop');
 }
 
 /** Removed, running or not. */
 export function forget(state: State, c: FakeContainer): void {
   if (c.pid > 0 || c.status === 'restarting') halt(state, c, SIGKILL_CODE);
-  callOffAll(c);
+  cancelTimers(c);
   if (c.isBusy) {
     c.status = 'dead';
     throw refusal(
@@ -172,5 +172,5 @@ export function forget(state: State, c: FakeContainer): void {
     );
   }
   state.containers.delete(c.id);
-  tellOf(state, c, 'destroy');
+  emitContainerEvent(state, c, 'destroy');
 }

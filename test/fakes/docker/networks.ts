@@ -34,7 +34,7 @@ export function addNetwork(state: State, request: NetworkRequest, isBuiltIn = fa
     isBuiltIn,
   };
   state.networks.set(Id, network);
-  tellNetwork(state, network, 'create');
+  emitNetworkEvent(state, network, 'create');
 }
 
 function overlap(a: string, b: string): boolean {
@@ -65,20 +65,25 @@ export function dropNetwork(state: State, ref: string): void {
       `error while removing network: network ${network.Name} id ${network.Id} has active endpoints`,
     );
   state.networks.delete(network.Id);
-  tellNetwork(state, network, 'destroy');
+  emitNetworkEvent(state, network, 'destroy');
 }
 
-export function tellNetwork(state: State, { Id, Name, Driver }: FakeNetwork, Action: string, container = ''): void {
+export function emitNetworkEvent(
+  state: State,
+  { Id, Name, Driver }: FakeNetwork,
+  Action: string,
+  container = '',
+): void {
   const who: Record<string, string> = container ? { container } : {};
   state.tell({ Type: 'network', Action, Actor: { ID: Id, Attributes: { name: Name, type: Driver, ...who } } });
 }
 
 /** A starting container gets its addresses; all of its networks must exist. @throws the Docker engine's error if one does not */
-export function plugIn(state: State, c: FakeContainer): void {
+export function assignAddresses(state: State, c: FakeContainer): void {
   for (const [name, at] of c.networks) {
     const network = networkOf(state, at.NetworkID === '' ? name : at.NetworkID);
     c.networks.set(name, { ...at, ...addressOn(state, network, at) });
-    tellNetwork(state, network, 'connect', c.id);
+    emitNetworkEvent(state, network, 'connect', c.id);
   }
 }
 
@@ -86,7 +91,7 @@ export function unplug(state: State, c: FakeContainer): void {
   for (const [name, at] of c.networks) {
     c.networks.set(name, { ...at, IPAddress: '', MacAddress: '' });
     const network = state.networks.get(at.NetworkID);
-    if (network) tellNetwork(state, network, 'disconnect', c.id);
+    if (network) emitNetworkEvent(state, network, 'disconnect', c.id);
   }
 }
 
@@ -126,14 +131,14 @@ export function networkCalls(state: State): Pick<Docker, Calls> {
       c.networks.delete('none');
       const at = attachment(network.Id, endpoint);
       c.networks.set(network.Name, c.pid > 0 ? { ...at, ...addressOn(state, network, at) } : at);
-      if (c.pid > 0) tellNetwork(state, network, 'connect', c.id);
+      if (c.pid > 0) emitNetworkEvent(state, network, 'connect', c.id);
     },
     async disconnect(ref, container) {
       const c = containerOf(state, container);
       const network = [...state.networks.values()].find((n) => n.Id === ref || n.Name === ref);
       if (network === undefined || !c.networks.delete(network.Name))
         throw serverError(`container ${c.id} is not connected to the network ${network?.Name ?? ref}`);
-      if (c.pid > 0) tellNetwork(state, network, 'disconnect', c.id);
+      if (c.pid > 0) emitNetworkEvent(state, network, 'disconnect', c.id);
     },
   };
 }

@@ -120,6 +120,11 @@ export const namesOf = (c: FakeContainer): Record<string, string> => ({
 });
 
 /** Records an event of a container. */
-export function tellOf(state: State, c: FakeContainer, Action: string, more: Record<string, string> = {}): void {
+export function emitContainerEvent(
+  state: State,
+  c: FakeContainer,
+  Action: string,
+  more: Record<string, string> = {},
+): void {
   state.tell({ Type: 'container', Action, Actor: { ID: c.id, Attributes: { ...namesOf(c), ...more } } });
 }

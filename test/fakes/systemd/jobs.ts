@@ -55,7 +55,7 @@ async function start(state: State, unit: FakeUnit): Promise<string> {
   unit.conditionUs = state.clock.now().getTime() * 1_000;
   unit.conditionHolds = conditionsHold(state, unit);
   if (!unit.conditionHolds) return 'done';
-  if (!name.endsWith('.service')) return stand(state, unit);
+  if (!name.endsWith('.service')) return enterWaitingState(state, unit);
   const now = state.clock.monotonic();
   unit.starts = [...unit.starts.filter((at) => now - at < INTERVAL_MS), now];
   if (unit.starts.length > BURST) {
@@ -78,7 +78,7 @@ const holds = ({ root }: State, condition: string): boolean =>
   condition.startsWith('!') ? !fs.existsSync(root + condition.slice(1)) : fs.existsSync(root + condition);
 
 /** Units that wait for something, and have no process of their own. */
-function stand(state: State, unit: FakeUnit): string {
+function enterWaitingState(state: State, unit: FakeUnit): string {
   const sub = { timer: 'waiting', socket: 'listening', path: 'waiting', mount: 'mounted' }[
     unit.name.slice(unit.name.lastIndexOf('.') + 1)
   ];

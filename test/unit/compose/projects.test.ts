@@ -30,7 +30,7 @@ const equal = pathsOf(specification)
   .filter(({ shape }) => classOf(shape) === 'equal')
   .map(({ path }) => path);
 const touched = new Set(Object.values(PROJECTS).flatMap((files) => [...pathsIn({ files })]));
-const isApart = (path: string) =>
+const isExcluded = (path: string) =>
   Object.keys(APART).some(
     (apart) => path === apart || (path.startsWith(apart) && /[.[]/.test(path[apart.length] ?? '')),
   );
@@ -41,7 +41,7 @@ test('there are enough projects', () => {
 
 test('they have every path that fairlead reads as docker compose does', () => {
   expect(equal.length).toBeGreaterThan(300);
-  expect(equal.filter((path) => !touched.has(path) && !isApart(path))).toEqual([]);
+  expect(equal.filter((path) => !touched.has(path) && !isExcluded(path))).toEqual([]);
 });
 
 test('no excluded path occurs in them, and every excluded path exists', () => {

@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 /** For a server that is known to delay its answers; no other test depends on how fast this machine is. */
-const within = (limits: Partial<Limits>) => ({ limits });
+const withLimits = (limits: Partial<Limits>) => ({ limits });
 const host = (more: Partial<Parameters<typeof createPuller>[1]> = {}) =>
   createPuller(path.join(root, `host-${++count}`), { url: backend.url('fleet.git'), ...more });
 const isFetch = (request: http.IncomingMessage) => request.method === 'POST' && !isRefs(request);
@@ -66,7 +66,7 @@ const answering = (bytes: Uint8Array | string, headers: http.OutgoingHttpHeaders
   });
 test('a server that never answers, and one that stops in the middle, time out', async () => {
   backend.intercept(() => true);
-  expect(await failure(host(within({ answer: 300 })).pull())).toMatch(
+  expect(await failure(host(withLimits({ answer: 300 })).pull())).toMatch(
     /RepositoryUnreachable: .*no answer within 0.3 s/,
   );
   backend.intercept((_, response) => {
@@ -74,7 +74,7 @@ test('a server that never answers, and one that stops in the middle, time out', 
     response.write('001e# service');
     return true;
   });
-  expect(await failure(host(within({ stall: 300 })).pull())).toMatch(
+  expect(await failure(host(withLimits({ stall: 300 })).pull())).toMatch(
     /RepositoryUnreachable: .*stalled: nothing came for 0.3 s/,
   );
 });
@@ -87,7 +87,7 @@ test('a server that trickles bytes is abandoned at the overall limit', async () 
     response.on('close', () => clearInterval(timer));
     return true;
   });
-  expect(await failure(host(within({ refs: 1_000 })).pull())).toMatch(
+  expect(await failure(host(withLimits({ refs: 1_000 })).pull())).toMatch(
     /RepositoryUnreachable: .*did not finish within 1 s/,
   );
 });
@@ -491,7 +491,7 @@ describe('a large file that is fetched alone', () => {
 
   test('that stalls is abandoned, and its received part is deleted', async () => {
     answeringLarge((response) => response.write(packs.half));
-    const one = host(within({ stall: 300 }));
+    const one = host(withLimits({ stall: 300 }));
     expect(await failure(one.pull())).toMatch(/RepositoryUnreachable: .*stalled/);
     expect(kept(one.gitdir)).toEqual([]);
   });

@@ -78,7 +78,7 @@ function repository(files: Record<string, File> = {}): string {
 const LFS = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5\n`;
 
 /** The rendered host, or the message with which it is refused. */
-async function comesTo(load: () => Promise<Checkout>): Promise<unknown> {
+async function resultOf(load: () => Promise<Checkout>): Promise<unknown> {
   try {
     const checkout = await load();
     const loaded = await loadCheckout(checkout, { decrypt: standInSecrets, keyedHash: sha256, facts: FACTS });
@@ -108,7 +108,7 @@ const said = (issues: readonly { file: string; line: number; message: string }[]
   issues.map((i) => `${i.file}:${i.line} ${i.message.replace(/(there is no role `[^`]*`).*/, '$1')}`).sort();
 
 async function byHost(origin: string): Promise<unknown> {
-  return comesTo(async () => {
+  return resultOf(async () => {
     const { checkout } = await createPuller(temporary(), { url: origin, path: 'hosts/a' }).pull();
     if (checkout === null) throw new Error('held');
     return checkout;

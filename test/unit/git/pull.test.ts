@@ -413,7 +413,7 @@ const damage: [string, (dir: string) => void][] = [
   ['packs cut short', (dir) => each(dir, '.pack', (f) => truncateSync(f, 20))],
   ['indexes cut short', (dir) => each(dir, '.idx', (f) => truncateSync(f, 1100))],
   ['indexes full of zeros', (dir) => each(dir, '.idx', (f) => writeFileSync(f, Buffer.alloc(2000)))],
-  ['indexes that lead nowhere', (dir) => each(dir, '.idx', leadNowhere)],
+  ['indexes that lead nowhere', (dir) => each(dir, '.idx', breakOffsets)],
   ['packs gone', (dir) => each(dir, '.pack', (f) => rmSync(f))],
   ['everything gone', (dir) => rmSync(dir, { recursive: true })],
   ['bits flipped all over each pack', (dir) => each(dir, '.pack', (f) => flip(f, 40))],
@@ -471,7 +471,7 @@ const partsOf = (index: Buffer) => {
   const count = index.readUInt32BE(8 + 255 * 4);
   return { count, offsets: 1032 + 24 * count };
 };
-function leadNowhere(file: string): void {
+function breakOffsets(file: string): void {
   const index = readFileSync(file);
   const { count, offsets } = partsOf(index);
   writeFileSync(file, index.fill(0, offsets, offsets + 4 * count));
@@ -532,7 +532,7 @@ test('a file takes no more memory than its size, whether it was just fetched or 
 const MANY = Array.from({ length: 60 }, (_, i) => `file ${i}\n`.repeat(40));
 test.each([
   ['as they came', () => undefined, false],
-  ['with an index that leads astray', (dir: string) => each(dir, '.idx', leadAstray), true],
+  ['with an index that leads astray', (dir: string) => each(dir, '.idx', swapOffsets), true],
   ['with bits flipped all over', (dir: string) => each(dir, '.pack', (file) => flip(file, 40)), true],
   ['beside a pack that a crash left without its index', (dir: string) => put(`${dir}/objects/pack/pack-0.pack`, 'half'), false], // biome-ignore format: one line
 ] as const)('many files of earlier commits are read from disk: %s', async (_, harm, anew) => {
@@ -561,7 +561,7 @@ test('a damaged index is removed: no reader follows it, even if another pack has
     for (const suffix of ['.idx', '.pack'])
       copyFileSync(name + suffix, path.join(packs, `pack-0-${path.basename(name)}${suffix}`));
   });
-  each(puller.gitdir, '.idx', (file) => path.basename(file).startsWith('pack-0-') && leadNowhere(file));
+  each(puller.gitdir, '.idx', (file) => path.basename(file).startsWith('pack-0-') && breakOffsets(file));
   const next = createPuller(root, { url: backend.url(path.basename(fixture.dir)), gitdir: puller.gitdir });
   fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
   expect(texts((await next.pull()).checkout)['hosts/edge-1/f0']).toBe('after\n');
@@ -572,7 +572,7 @@ test('a damaged index is removed: no reader follows it, even if another pack has
 /**
  * In a pack index of version 2 the offsets follow the ids and checksums: here each object of `MANY` gets another one's offset.
  */
-function leadAstray(file: string): void {
+function swapOffsets(file: string): void {
   const index = readFileSync(file);
   const { count, offsets } = partsOf(index);
   const blobs = new Set(MANY.map((text) => blobId(Buffer.from(text))));

@@ -35,7 +35,7 @@ function begin(): void {
   }))
     host.engine.registry.push(name, { config: { Cmd: ['httpd'] }, layers });
   const real = { ...host.engine.docker, sync: async () => host.engine.sync() };
-  agent = mortal(telling(real), CHANGES);
+  agent = mortal(recording(real), CHANGES);
   const exec: Exec = async (argv, options) => {
     if (argv[0] !== 'sync' || !argv.includes('/var/lib/docker')) return host.options.exec(argv, options);
     if (brokenDisk !== null) return { code: 1, stdout: '', stderr: brokenDisk };
@@ -51,7 +51,7 @@ function end(): void {
 beforeEach(begin);
 afterEach(end);
 
-function telling(driver: Driver): Driver {
+function recording(driver: Driver): Driver {
   return new Proxy(driver, {
     get(target, name: keyof Driver) {
       const act = target[name] as (...args: unknown[]) => Promise<unknown>;
@@ -70,7 +70,7 @@ const stack = (...services: string[]) => ({ 'shop/compose.yaml': `services:\n${s
 const web = (image: string, keys = '') => stack(service('web', image, keys));
 const apply = (files: ReturnType<typeof stack>) => engine.apply(files);
 /** The power fails, wherever the agent is, and everything starts again. */
-const lose = () => {
+const cutPower = () => {
   host.powerCut();
   engine.restart();
 };
@@ -110,7 +110,7 @@ describe('a pulled image', () => {
 
   test('survives a power cut right after it was reported', async () => {
     await apply(web('app:1'));
-    lose();
+    cutPower();
     expect(problems(await engine.again())).toEqual([]);
     expect(running()).toEqual(WEB('app:1'));
     expect(fetched()).toEqual(['base', 'one']);
@@ -158,7 +158,7 @@ async function sweep(
       if (died) options.death();
       const told = died ? `died ${when} change ${call}` : 'it lived';
       for (const again of ['at once', 'after another power cut']) {
-        if (again !== 'at once') lose();
+        if (again !== 'at once') cutPower();
         expect(problems(await engine.again()), `${told}, ${again}`).toEqual([]);
         expect(open(), `${told}, ${again}`).toBeUndefined();
         after(`${told}, ${again}`);
@@ -171,14 +171,14 @@ async function sweep(
 
 describe('a power cut at each moment of a pull', () => {
   test('ends with a host that runs the image', async () => {
-    const deaths = await sweep({ change: () => apply(web('app:1')), death: lose }, (told) =>
+    const deaths = await sweep({ change: () => apply(web('app:1')), death: cutPower }, (told) =>
       expect(running(), told).toEqual(WEB('app:1')),
     );
     expect(deaths).toBeGreaterThanOrEqual(4);
   });
 
   test('leaves the running container alone, and ends with the next image', async () => {
-    const options = { prepare: () => apply(web('app:1')), change: () => apply(web('app:2')), death: lose };
+    const options = { prepare: () => apply(web('app:1')), change: () => apply(web('app:2')), death: cutPower };
     const deaths = await sweep(options, (told) => {
       expect(running(), told).toEqual(WEB('app:2'));
       // Layers that were here before the pull are complete.
@@ -192,7 +192,7 @@ describe('a power cut at each moment of a pull', () => {
 
   test('leaves several images complete', async () => {
     const change = () => apply(stack(service('web', 'app:2'), service('db', 'db:1')));
-    await sweep({ change, death: lose }, (told) =>
+    await sweep({ change, death: cutPower }, (told) =>
       expect(running(), told).toEqual(['shop-db-1 running db:1', 'shop-web-1 running app:2']),
     );
   });
@@ -203,7 +203,7 @@ describe('a power cut at each moment of a pull', () => {
       name = `app@${host.engine.registry.push('app:1', { config: { Cmd: ['httpd'] }, layers: ['base', 'one'] })}`;
       return apply(web(name));
     };
-    await sweep({ change, death: lose }, (told) => expect(running(), told).toEqual(WEB(name)));
+    await sweep({ change, death: cutPower }, (told) => expect(running(), told).toEqual(WEB(name)));
   });
 
   test('leaves a tag that moved complete', async () => {
@@ -213,7 +213,7 @@ describe('a power cut at each moment of a pull', () => {
       host.engine.registry.push('app:1', { config: { Cmd: ['httpd'] }, content: 'newer', layers: ['base', 'newer'] });
       return engine.again({ trigger: 'manual' });
     };
-    await sweep({ prepare, change, death: lose }, (told) => {
+    await sweep({ prepare, change, death: cutPower }, (told) => {
       expect(running(), told).toEqual(WEB('app:1'));
       expect(host.engine.containers()[0]?.imageId, told).toBe(
         host.engine.registry.push('app:1', {
@@ -237,7 +237,7 @@ describe('layers without an image, left by a pull that a power cut interrupted,'
     for (const [name, layers] of Object.entries(stalls)) host.engine.registry.stall(name, layers);
     void apply(files);
     await expect.poll(() => host.engine.registry.pulled).toHaveLength(Object.keys(stalls).length);
-    lose();
+    cutPower();
   };
 
   test('are not used as complete', async () => {
@@ -267,7 +267,7 @@ describe('an image whose pull a power cut interrupted', () => {
   const doubtful = async (image: string) => {
     expect(await agent.live(2, 'before', () => apply(web(image)))).toBe(true);
     expect(did).toEqual([`pull ${image}`]);
-    lose();
+    cutPower();
   };
 
   test('is not used while its registry is away, and running containers are left alone', async () => {
@@ -306,7 +306,7 @@ describe('an image whose pull a power cut interrupted', () => {
     await docker.pull('theirs:1', { signal: new AbortController().signal, platform: '', auth: null });
     host.engine.sync();
     await agent.live(1, 'after', () => apply(web('app:1')));
-    lose();
+    cutPower();
     expect(problems(await engine.again())).toEqual([]);
     expect(did).not.toContain(`removeImage ${id}`);
     expect((await docker.image(id))?.tags).toEqual(['theirs:1', 'app:1']);
