@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import { type Commands, createCommands } from './commands.ts';
 import { type Commits, createCommits } from './commits.ts';
 import { createMeta } from './disk/meta.ts';
+import { DamagedDatabase, isDamage, tellReadErrors, withReadErrors } from './disk/read-errors.ts';
 import { isUnwritable, unwritable } from './disk/unwritable.ts';
 import { createWriter } from './disk/writer.ts';
 import { createFacts, type Facts } from './facts.ts';
@@ -57,6 +58,9 @@ export interface Store {
 
 /** The write-ahead log (WAL) is truncated to this size after a checkpoint. */
 const WAL_BYTES = 4 << 20;
+/** Of the files of a database. */
+const SUFFIXES = ['', '-wal', '-shm'];
+const filesOf = (file: string) => SUFFIXES.map((suffix) => file + suffix);
 /** SQLite's page cache; the kernel caches the rest. */
 const CACHE_KB = 1_000;
 
@@ -83,10 +87,12 @@ export function openStore(options: StoreOptions): Store {
   let lost = isNew;
   try {
     db = openChecked(file, options);
-  } catch (thrown) {
+  } catch (opened) {
+    // What replaces it must be readable as well.
+    const thrown = withReadErrors(opened, [...filesOf(file), copy]);
     if (isNew || !isDamage(thrown)) throw thrown;
     const aside = `${file}.corrupt-${options.now().toISOString().replaceAll(':', '')}`;
-    for (const suffix of ['', '-wal', '-shm']) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+    for (const suffix of SUFFIXES) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
     options.log.error({ file: aside }, 'the history database is damaged; it was set aside and a fresh one is begun');
     db = openChecked(file, options);
     lost = true;
@@ -171,6 +177,7 @@ function openChecked(file: string, { nativeBinding, trace }: StoreOptions): Data
     ...(nativeBinding ? { nativeBinding } : {}),
     ...(trace ? { verbose: (sql) => trace(String(sql)) } : {}),
   });
+  tellReadErrors(db, filesOf(file));
   try {
     // Only takes effect in a new database; an older one is rewritten below.
     db.pragma('auto_vacuum = INCREMENTAL');
@@ -206,12 +213,4 @@ function makeShrinkable(db: Database.Database): void {
   } catch (thrown) {
     if (!isUnwritable(thrown)) throw thrown;
   }
-}
-
-class DamagedDatabase extends Error {}
-
-/** Whether the database itself is damaged: the next start sets it aside. */
-export function isDamage(thrown: unknown): boolean {
-  const code = (thrown as { code?: unknown }).code;
-  return thrown instanceof DamagedDatabase || code === 'SQLITE_CORRUPT' || code === 'SQLITE_NOTADB';
 }

@@ -1,6 +1,7 @@
 /** The state disk returns read errors: the status reports them, and unreadable state never counts as lost. */
-import { existsSync, lstatSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createAgentApi } from '../../agent/control/api.ts';
 import { silentLog } from '../../agent/log.ts';
@@ -8,6 +9,7 @@ import { createGather } from '../../agent/metrics/prometheus/gather.ts';
 import { createTally } from '../../agent/metrics/tally.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { tellReadErrors } from '../../agent/store/disk/read-errors.ts';
 import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { openRecords } from '../../agent/store/records.ts';
 import { openTrust } from '../../agent/store/trust.ts';
@@ -100,4 +102,43 @@ test.each(['age.key', 'hash.key'])('an unreadable %s is named, and not replaced'
     message: expect.stringMatching(new RegExp(`^cannot read ${dir}/${name}: EIO`)),
   });
   expect(lstatSync(path.join(dir, name)).isSymbolicLink()).toBe(true);
+});
+
+/** SQLite says of a page that it cannot read what it says of a damaged one. */
+const damagePages = () => {
+  const file = path.join(dir, 'history.db');
+  writeFileSync(file, readFileSync(file).fill(0x5a, 4_096));
+  return file;
+};
+const setAside = () => readdirSync(dir).filter((name) => name.includes('corrupt'));
+
+test('a database that seems damaged is not set aside while the disk does not give what replaces it', () => {
+  open().close();
+  damagePages();
+  const copy = path.join(dir, 'inventory.json');
+  rmSync(copy, { force: true });
+  breakFile('inventory.json');
+  expect(open).toThrow(
+    expect.objectContaining({ code: 'SQLITE_IOERR_READ', message: expect.stringMatching(/inventory\.json: EIO/) }),
+  );
+  expect(setAside()).toEqual([]);
+  rmSync(copy);
+  open().close();
+  expect(setAside()).toHaveLength(1);
+});
+
+test('a database of which the disk does not give a file is unreadable at work, and not damaged', () => {
+  open().close();
+  const db = new Database(damagePages());
+  breakFile('part');
+  tellReadErrors(db, [path.join(dir, 'part')]);
+  const error = expect.objectContaining({ code: 'SQLITE_IOERR_READ', message: expect.stringMatching(/part: EIO/) });
+  const look = () => db.prepare('SELECT * FROM runs').all();
+  expect(look).toThrow(error);
+  expect(() => db.transaction(look)()).toThrow(error);
+  expect(() => db.exec('DELETE FROM runs')).toThrow(error);
+  expect(() => db.pragma('foreign_key_check')).toThrow(error);
+  rmSync(path.join(dir, 'part'));
+  expect(look).toThrow(expect.objectContaining({ code: 'SQLITE_CORRUPT' }));
+  db.close();
 });

@@ -26,7 +26,7 @@ import { splayOffset } from '../../engine/when/splay.ts';
 import { createSource } from '../../git/source.ts';
 import { createWatchers, DRIFT_DIR, KINDS } from '../../kinds/index.ts';
 import { localCheckout } from '../../repo/local.ts';
-import { isDamage } from '../../store/db.ts';
+import { isDamage } from '../../store/disk/read-errors.ts';
 import { endsWithin, systemClock } from '../../system/clock.ts';
 import { collector, createHeap, heapBytes } from '../../system/heap.ts';
 import { networkSigns } from '../../system/proc/network-signs.ts';
