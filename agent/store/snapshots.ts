@@ -4,11 +4,12 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { type Content, createPayload, damaged, StoredFile } from '../core/payload/payload.ts';
 import type { Checkout } from '../core/types.ts';
+import { makeDirectories } from '../directories.ts';
 import { readEnds, readWhole } from '../reading.ts';
 import { syncDirectory, writeDurable } from './disk/durable-file.ts';
 import { isUnwritable, unwritable } from './disk/unwritable.ts';
@@ -46,7 +47,7 @@ export function createSnapshots(dir: string): Snapshots {
       const temp = `${final}.${randomUUID()}.tmp`;
       retained = null;
       try {
-        await mkdir(dir, { recursive: true, mode: 0o700 });
+        await makeDirectories(dir);
         await keepStored(checkout, largeOf(checkout.info.commit));
         await writeDurable(temp, pack(checkout));
         await rename(temp, final);
@@ -94,7 +95,7 @@ const storedIn = ({ files }: Checkout): StoredFile[] => [...files.keys()].flatMa
 /** Hard-links the files into `dir`, durably; copies them if the file system does not support links. */
 async function keepStored(checkout: Checkout, dir: string): Promise<void> {
   const stored = storedIn(checkout);
-  if (stored.length > 0) await mkdir(dir, { recursive: true, mode: 0o700 });
+  if (stored.length > 0) await makeDirectories(dir);
   for (const file of stored) {
     const to = path.join(dir, file.sha256);
     const from = file.places.find((place) => existsSync(place));

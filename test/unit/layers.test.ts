@@ -52,7 +52,14 @@ const PLAN: Plan = {
     ['agent/core'],
     ['manifests-schema'],
   ],
-  leaves: ['agent/config.ts', 'agent/errors.ts', 'agent/log.ts', 'agent/reading.ts', 'agent/tame.ts'],
+  leaves: [
+    'agent/config.ts',
+    'agent/directories.ts',
+    'agent/errors.ts',
+    'agent/log.ts',
+    'agent/reading.ts',
+    'agent/tame.ts',
+  ],
   below: 'manifests-schema',
   root: MAIN,
   inside: {

@@ -1,8 +1,9 @@
 /** Large blobs, each inflated in a file of its own: users get the file, so no memory holds it. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDirectories } from '../../directories.ts';
 
 const CHUNK = 256 * 1024;
 
@@ -32,7 +33,7 @@ export function openLarge(dir: string): LargeBlobs {
   return {
     ids,
     async take(oid, file) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeDirectories(dir);
       await rename(file, nameOf(oid));
     },
     async verify(oid) {

@@ -1,6 +1,7 @@
 /** The directory of a store's packs, read object by object. */
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDirectories } from '../../directories.ts';
 import { DamagedObject, type Identified, idOf, type Whole } from '../pack/objects.ts';
 import { type Place, readIndex, unpackOne, writePack } from '../pack/own-pack.ts';
 import type { PackFile } from './compact.ts';
@@ -65,7 +66,7 @@ export function openPackDirectory(dir: string): PackDirectory {
       );
     },
     async write(objects, count) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeDirectories(dir);
       const name = await writePack(dir, objects, count);
       forget();
       return name;
@@ -73,7 +74,7 @@ export function openPackDirectory(dir: string): PackDirectory {
     async adopt(other) {
       const names = await listed(other.dir, '.idx');
       if (names.length === 0) return;
-      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeDirectories(dir);
       // The index last: it makes the pack count.
       for (const suffix of ['.pack', '.idx'])
         for (const name of names) await rename(path.join(other.dir, name + suffix), path.join(dir, name + suffix));

@@ -1,7 +1,8 @@
 /** An incoming pack: its objects stay separate, in memory or on disk, until it is complete. */
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDirectories } from '../../directories.ts';
 import type { Identified, Whole } from '../pack/objects.ts';
 import type { Unpack } from '../pack/unpack.ts';
 import { LARGE, type PackLimits } from '../wire/budget.ts';
@@ -53,7 +54,7 @@ export async function receive(pack: AsyncIterable<Uint8Array>, options: Receptio
 
   async function piece(bytes: Uint8Array, size: number): Promise<void> {
     if (coming === null) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeDirectories(dir);
       const id = createHash('sha1').update(`blob ${size}\0`);
       coming = { handle: await open(temporary, 'w', 0o600), id, content: createHash('sha256') };
     }

@@ -3,9 +3,10 @@
  * each object is whole, so none needs another one to be read; each is hashed when it comes and when it is read from disk;
  * a pack is taken in whole or not at all; and it stays small.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StoredFile } from '../../core/payload/payload.ts';
+import { makeDirectories } from '../../directories.ts';
 import { DamagedObject, type Identified, MissingObject, type Objects, verified, type Whole } from '../pack/objects.ts';
 import type { Unpack } from '../pack/unpack.ts';
 import type { PackLimits } from '../wire/budget.ts';
@@ -102,7 +103,7 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
 
   const makeRoom = () =>
     (emptied ??= rm(incoming, { recursive: true, force: true }).then(async () => {
-      await mkdir(incoming, { recursive: true, mode: 0o700 });
+      await makeDirectories(incoming);
     }));
   const cleanUp = async () => {
     emptied = null;
@@ -216,7 +217,7 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
       }
     },
     async setComplete(commits) {
-      await mkdir(gitdir, { recursive: true, mode: 0o700 });
+      await makeDirectories(gitdir);
       await writeFile(`${completeFile}.tmp`, JSON.stringify(commits));
       await rename(`${completeFile}.tmp`, completeFile);
     },
