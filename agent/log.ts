@@ -1,4 +1,4 @@
-/** Where the daemon says what it does. One line a message; journald adds time and unit. */
+/** The daemon's log. One line a message; journald adds time and unit. */
 export interface Log {
   debug(fields: Record<string, unknown>, message: string): void;
   info(fields: Record<string, unknown>, message: string): void;

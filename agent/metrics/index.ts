@@ -1,4 +1,4 @@
-/** The agent's metrics for as long as the daemon lives: what is counted always, and what is loaded when somebody asks for it. */
+/** The agent's metrics for the lifetime of the daemon: counters that always run, and code that is loaded at the first request. */
 import type { Problem } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { Gathered, GatherOptions } from './prometheus/gather.ts';

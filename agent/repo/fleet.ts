@@ -1,4 +1,4 @@
-/** A fleet repository seen whole: its hosts, and what each of them comes to, by the agent's own code. */
+/** A fleet repository as a whole: its hosts, and the rendered state of each, by the agent's own code. */
 import { createHash } from 'node:crypto';
 import type { FleetSettings } from '../../manifests-schema/fleet.ts';
 import { createPayload, type Payload } from '../core/payload/payload.ts';

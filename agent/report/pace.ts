@@ -5,9 +5,9 @@
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 
 export interface Pace {
-  /** Milliseconds until it may be looked at again; 0 for now. */
+  /** Milliseconds until it may be checked again; 0 for now. */
   waitMs(now: number): number;
-  /** Milliseconds until it is said again although nothing is new. */
+  /** Milliseconds until it is published again although nothing is new. */
   restMs(now: number): number;
   /** @returns whether to publish now. @param digest of the document */
   isDue(digest: string, now: number): boolean;

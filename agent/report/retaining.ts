@@ -55,7 +55,7 @@ export function createRetaining(options: RetainingOptions): Retaining {
   /** The run that the far end knows of, and since when another one is at work that it does not know of. */
   let knownRun: number | undefined;
   let interimSince: number | null = null;
-  /** The list that was looked at, and its digest; a hash, since it may be long. */
+  /** The last list that was checked, and its digest; a hash, since the list may be long. */
   let list: { resources: readonly ResourceStatus[]; digest: string } | null = null;
   let history: { revision: number; digest: string } | null = null;
   /**
@@ -64,7 +64,7 @@ export function createRetaining(options: RetainingOptions): Retaining {
   const isAwaited = ({ run }: StatusDocument): boolean =>
     run !== null && run?.id !== knownRun && (run?.trigger === 'push' || run?.trigger === 'manual');
 
-  /** @returns milliseconds until its next look; those below likewise */
+  /** @returns milliseconds until its next check; so do those below */
   async function retainStatus(isHurried: boolean): Promise<number> {
     const now = clock.monotonic();
     const wait = paces.status.waitMs(now);

@@ -49,7 +49,7 @@ export async function encryptAge(bytes: Uint8Array, recipients: readonly string[
   return armor.encode(await encrypter.encrypt(bytes));
 }
 
-/** Reads who can open a file without opening it. @throws Error where it is not an age file */
+/** Reads who can decrypt a file without decrypting it. @throws Error if it is not an age file */
 export async function readAgeHeader(bytes: Uint8Array): Promise<AgeHeader> {
   const text = new TextDecoder('latin1').decode((await unarmor(bytes)).subarray(0, 4 * 1024 * 1024));
   const lines = text.split('\n', MAX_HEADER_LINES);

@@ -47,7 +47,7 @@ export async function openSecrets(
 
 async function openAge(path: string, bytes: Uint8Array, secretKey: () => string): Promise<Opened> {
   const name = nameOf(path);
-  // A name that promises what is not there is wrong wherever it is used.
+  // A file whose name does not match its content is an error wherever it is used.
   if (isNamedAge(path)) await readAgeHeader(bytes);
   try {
     const plainBytes = await decryptAge(bytes, secretKey());

@@ -5,7 +5,7 @@
 
 /** Letters of a window. */
 const WINDOW = 16;
-/** Every so many letters a window of a long text is remembered, and less often where there are very many of them. */
+/** Distance in characters between the remembered windows of a long text; larger if there would be too many windows. */
 const STRIDE = 4;
 const MOST_WINDOWS = 1_000_000;
 /** `AAAAAAAAAAAAAAAA` and rules of dashes are in everything. */

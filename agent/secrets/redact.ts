@@ -12,7 +12,7 @@ import { createPieces } from './pieces.ts';
 export interface Redactor {
   /** Known from now on; of those that came this way the oldest are forgotten when there are very many. */
   add(secret: string): void;
-  /** The same for what is seen on the host, which anybody may have put there: it displaces nothing of the others. */
+  /** The same for secrets seen on the host, where anybody may have put them: they displace no others. */
   addSeen(credential: string): void;
   /** Known until `retain` forgets the commit. Called for a commit without secrets as well. */
   addFor(commit: string, secrets: readonly string[]): void;
@@ -27,7 +27,7 @@ export interface Redactor {
   deep<T>(value: T): T;
 }
 
-/** Keys of what is free text, with all that is below them. */
+/** Keys whose values are free text, with everything below them. */
 const FREE_TEXT: ReadonlySet<string> = new Set([
   'message',
   'from',
@@ -122,7 +122,7 @@ function scansFor(secrets: readonly string[], seed: number): Scan[] {
   ];
 }
 
-/** All that was found is masked; where it overlaps, as one. */
+/** Everything found is masked; overlapping parts as one. */
 function masked(text: string, scans: readonly Scan[]): string {
   const found: [number, number][] = [];
   for (const scan of scans) scan(text, (begin, end) => found.push([begin, end]));

@@ -27,7 +27,7 @@ export interface SopsFile {
   metadata: SopsMetadata;
 }
 
-/** By what the file contains; its name decides where that leaves a choice, as it does for `sops` itself. */
+/** Decided by the file's content; its name decides if the content is ambiguous, as in `sops` itself. */
 function storeOf(path: string, text: string): Store {
   if (/^sops_mac=/m.test(text)) return 'env';
   if (/^\[sops\][ \t\r]*$/m.test(text)) return 'ini';

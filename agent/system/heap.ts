@@ -2,7 +2,7 @@
 import { getHeapStatistics } from 'node:v8';
 
 export interface HeapOptions {
-  /** Collects garbage, and lets go of what is free then; null where Node was started without `--expose-gc`. */
+  /** Collects garbage, and returns the freed memory to the system; null if Node was started without `--expose-gc`. */
   collect: (() => void) | null;
   /** Size of the heap, garbage included. */
   bytes(): number;

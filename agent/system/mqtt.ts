@@ -50,7 +50,7 @@ export async function connectBroker(options: ConnectOptions): Promise<MqttClient
     const refusal = thrown instanceof AgentError ? reasonCodeOf(thrown.cause) : null;
     if (!options.protocolVersion && refusal !== null && OLD_PROTOCOL.includes(refusal))
       return connectOnce({ ...options, protocolVersion: 4 });
-    // Some of them (RabbitMQ 3.10) end the connection instead; why it failed is told by the first attempt, if this one fails as well.
+    // Some of them (RabbitMQ 3.10) end the connection instead; if this attempt fails as well, the error is that of the first one.
     if (!options.protocolVersion && thrown instanceof AgentError && thrown.cause instanceof Closed)
       return connectOnce({ ...options, protocolVersion: 4 }).catch(() => Promise.reject(thrown));
     throw thrown;
@@ -154,7 +154,7 @@ const hasAnswered = (thrown: unknown): boolean => reasonCodeOf(thrown) !== null 
 /** CONNACK of MQTT 3.1.1 (3.2.2.3) and of 5.0 (3.2.2.2): unacceptable, or unsupported, protocol version. */
 const OLD_PROTOCOL = [0x01, 0x84];
 
-/** The reason code of a CONNACK that says no; null where no answer of the broker's is what failed. */
+/** The reason code of a CONNACK that refuses; null if the failure was not an answer of the broker. */
 function reasonCodeOf(thrown: unknown): number | null {
   const { code } = (thrown ?? {}) as { code?: unknown };
   return typeof code === 'number' ? code : null;

@@ -1,4 +1,4 @@
-/** `act` on each, a few at a time, in their order; what it throws ends the rest. */
+/** Runs `act` on each, a few at a time, in order; an error ends the rest. */
 export async function sideBySide<T>(
   items: readonly T[],
   width: number,

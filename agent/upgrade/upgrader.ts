@@ -110,7 +110,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     forget: orders.forget,
     result: orders.result,
     async stage(wanted, files, signal) {
-      // The script may be about to finish, and would delete what is staged now.
+      // The script may be about to finish, and would delete files that are staged now.
       if (await isAtWork()) throw unfit(`${UNIT} is still at work; tried again`, 'AgentUpgrading');
       orders.clear();
       const file = path.join(orders.packageDir, fileOf(wanted));

@@ -1,4 +1,4 @@
-/** A plan, as people read it: what it comes to, what holds it, then each action. Pure. */
+/** A plan, as people read it: a summary, common holds, then each action. Pure. */
 import type { PlanDocument } from '../../control/protocol.ts';
 import { tamed, tameLines } from '../../tame.ts';
 import { SIGN } from './print.ts';

@@ -1,4 +1,4 @@
-/** Text for people. Pure: what it prints depends on its arguments alone. */
+/** Text for people. Pure: the output depends only on the arguments. */
 
 import type { ActionDocument, HistoryDocument, ResourcesDocument, RunDocument } from '../../control/protocol.ts';
 import { tamed } from '../../tame.ts';

@@ -1,4 +1,4 @@
-/** The small pieces of which the texts for people are made. Pure. */
+/** The small parts of the texts for people. Pure. */
 import { ahead as aheadMs, spanText } from '../../core/names/span.ts';
 import type { Page, Style } from './table.ts';
 

@@ -118,7 +118,7 @@ const instead = (key: string, known: Record<string, Rule>): string =>
     ? '; write `on_change: restart` or `on_change: none`'
     : didYouMean(key, Object.keys(known));
 
-/** Values that are right, and could never do anything where they stand. */
+/** Valid values that have no effect where they are written. */
 function withoutEffect(
   loaded: LoadedProject,
   payload: Payload,

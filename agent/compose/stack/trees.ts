@@ -15,7 +15,7 @@ export interface Trees {
   mount(mounted: MountedTree, service: ResourceId, at: KeyPath): ResourceId[];
   /** Bytes that are mounted as a file of their own, at `path`, below a directory that only root may enter. */
   keep(path: string, bytes: Uint8Array, service: ResourceId, at: KeyPath, how: ComposeFileMount): ResourceId[];
-  /** @param observed services that are only looked at: so is what nobody else mounts */
+  /** @param observed services in observe mode: a file that only they mount is observed, too */
   resources(observed: ReadonlySet<ResourceId>): Desired<HostPath>[];
 }
 

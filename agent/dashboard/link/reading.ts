@@ -18,7 +18,9 @@ export interface KeptOptions {
   hear(topic: string, payload: string, isKept: boolean): void;
 }
 
-/** @returns the names of all hosts; the store knows of which the broker gave no presence or status. Throws AgentError */
+/**
+ * @returns the names of all hosts; the store knows those for which the broker delivered no presence or status. Throws AgentError
+ */
 export async function readAll({ client, settings, store, word, hear }: KeptOptions): Promise<ReadonlySet<string>> {
   const { broker, prefix, fleet, hosts } = settings;
   const base = `${prefix}/${fleet}/hosts/`;

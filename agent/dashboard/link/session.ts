@@ -22,7 +22,7 @@ export interface Session {
   readonly state: LinkState;
   /** Every host that is in the index was read, at least once. */
   readonly isWhole: boolean;
-  /** The host that is looked at. */
+  /** The host that is open. */
   readonly reader: HostReader | null;
   connect(credentials: Credentials): void;
   /** Has somebody say who they are. */

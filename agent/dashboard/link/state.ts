@@ -39,7 +39,7 @@ export function unreachableText(broker: string): string {
   return `${text} If it asks for a client certificate, or has one that this browser does not know, open ${page} once, whatever that shows.`;
 }
 
-/** A sentence where what is shown may not be what is; empty otherwise. */
+/** A sentence if the shown data may be outdated; empty otherwise. */
 export function noticeOf(state: LinkState, now: number): string {
   if (state.kind !== 'lost') return '';
   return `No connection to the broker since ${ago(state.since, now)}: what you see is as old as that. ${state.why} Tried again ${ahead(state.again, now)}.`;

@@ -1,4 +1,4 @@
-/** All that the page keeps of the one host that is looked at. Pure. */
+/** All that the page keeps about the one host that is open. Pure. */
 import { type Detail, detailOf, type Resource, resourcesOf } from './detail.ts';
 import { createFeed } from './feed.ts';
 import { type Happening, happeningOf, historyOf, type PastRun } from './history.ts';

@@ -1,4 +1,4 @@
-/** Rows with what they come to, kept from one look to the next for the rows that did not change. Pure. */
+/** Rows with their state and sentence, kept for rows that did not change. Pure. */
 import type { Row } from './row.ts';
 import { causeOf, isStale, type Need, needOf, STATES, type State, stateOf } from './state.ts';
 

@@ -1,4 +1,4 @@
-/** Commands to a host over the broker: what will happen, what is said, and what becomes of it. Pure. */
+/** Commands to a host over the broker: their expected effect, the message, and the result. Pure. */
 import type { CommandDocument } from '../../../manifests-schema/commands.ts';
 import { isObject, numberIn, objectIn, objectsIn, type Plain, parseObject, textIn } from './plain.ts';
 import { MAX } from './row.ts';
@@ -6,7 +6,7 @@ import { count, shortId } from './words.ts';
 
 export type CommandName = CommandDocument['command'];
 
-/** In the order of the buttons, each with what it does, said before it is done. */
+/** In the order of the buttons, each with its effect, which is shown before it happens. */
 export const EFFECTS: Readonly<Record<CommandName, string>> = {
   sync: 'The host polls its repository now and applies a new commit, as its next scheduled sync would. Windows, pauses and reviews still apply.',
   plan: 'Nothing is changed: the host says what a sync would do now.',
@@ -22,7 +22,7 @@ export const COMMANDS = Object.keys(EFFECTS) as readonly CommandName[];
 export interface Wish {
   readonly command: CommandName;
   readonly reason: string;
-  /** Of `sync`: tries again what was recorded as bad. */
+  /** For `sync`: retries commits that were recorded as bad. */
   readonly isForced: boolean;
   /** Of `pause`, such as `2h`. */
   readonly time: string;
@@ -33,7 +33,7 @@ export interface Wish {
 const EXPIRES_MS = 300_000;
 const MAX_REASON = 200;
 
-/** @returns what is wrong with it; empty if nothing is */
+/** @returns the error; empty if there is none */
 export function complaintOf({ command, time, commit, reason }: Wish): string {
   if (command === 'pause' && time !== '' && !/^\d{1,6}(ms|s|m|h|d)$/.test(time))
     return 'The time is a number with s, m, h or d, such as 2h.';

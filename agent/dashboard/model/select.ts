@@ -1,4 +1,4 @@
-/** Which hosts are shown, and what they come to together. Pure. */
+/** Which hosts are shown, and their totals. Pure. */
 import type { Judged } from './judged.ts';
 import { STATES, type State } from './state.ts';
 import type { Place } from './url.ts';

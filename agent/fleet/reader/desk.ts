@@ -1,82 +1,85 @@
-/** A desk at the broker: hands out what is retained, in portions that fit its queue, and knows when a portion is whole. */
+/** Reads retained messages from the broker in portions that fit its queue for a client, and knows when a portion is complete. */
 import { AgentError } from '../../errors.ts';
 import type { BrokerLink } from './link.ts';
 
 export interface DeskOptions {
   link: BrokerLink;
-  /** A topic of our own, on which what we say comes back to us. */
+  /** A topic of our own, on which our messages return to us. */
   replies: string;
   /** Limit of the bytes of all messages together. */
   maxBytes: number;
-  /** A portion without a marker is whole when nothing more has come for this long. */
+  /** A portion without a marker is complete when no further message has arrived for this long. */
   quietMs: number;
-  /** A marker comes back within this time, or the broker is called slow. */
+  /** A marker returns within this time, otherwise the broker counts as slow. */
   answerMs: number;
-  /** If no portion becomes whole for this long, all is over, whatever the broker does or leaves open. */
+  /** If no portion is completed for this long, the reading fails, whatever the broker does. */
   timeoutMs: number;
   onMessage(topic: string, payload: string): void;
-  /** The connection has ended, or something else that makes an end of all that is under way. */
+  /** The connection has ended, or another error ends everything in progress. */
   onOver?(error: AgentError): void;
 }
 
 export interface Portion {
   filters: readonly string[];
-  /** Messages that it will bring, as far as one can tell. */
+  /** The number of messages that it will bring, as far as it is known. */
   expected: number;
-  /** What is said there later comes as well. */
+  /** Later messages on these topics arrive as well. */
   isKept?: boolean;
 }
 
 export interface Desk {
   /**
-   * Whether the broker gives what is retained to a filter with a wildcard: some (RabbitMQ) do so for exact topics alone. null where
-   * it cannot be told, since this user may not say anything.
+   * Whether the broker sends retained messages to a filter with a wildcard: some (RabbitMQ) send them to exact topics only. null
+   * if that is unknown, because this user may not publish.
    */
   readonly givesToWildcards: boolean | null;
-  /** Messages that are under way at once. */
+  /** Number of messages that may be outstanding. */
   width(): number;
-  /** Half as many from now on: some of those that were under way got lost. */
+  /** Halves that number, because outstanding messages were lost. */
   narrow(): void;
   /**
-   * Has all that is retained under these filters handed to `onMessage`, as far as the broker gives it. Portions may be asked for
-   * side by side: they wait here until there is room for them. Throws AgentError `BrokerUnreachable`.
+   * Passes all retained messages under these filters to `onMessage`, as far as the broker sends them. Concurrent portions wait
+   * here until there is room for them. Throws AgentError `BrokerUnreachable`.
    */
   take(portion: Portion): Promise<void>;
-  /** What was taken for the end of a portion was none: ends are waited for from now on. @returns false if they were already */
+  /** A marker did not prove the end of a portion: from now on ends are waited for. @returns false if they were already */
   distrustMarks(): boolean;
   quiet(): Promise<void>;
-  /** Has what is said under these filters from now on handed to `onMessage`; in version 5 without what is retained there. */
+  /** Passes later messages under these filters to `onMessage`; in version 5 without the retained ones. */
   hear(filters: readonly string[]): Promise<void>;
-  /** The same, for so long: nothing has to come meanwhile. */
+  /** The same for a time of listening, in which nothing has to arrive. */
   listen(filters: readonly string[], ms: number): Promise<void>;
-  /** All has been read. The connection stays, and nothing bounds what comes, or how long it goes on. */
+  /** Everything has been read. The connection stays, without limits on the number of messages or on time. */
   stay(): Promise<void>;
   /** Closes the connection. */
   end(): Promise<void>;
 }
 
-/** Messages that are asked for at once, in sum. Stock brokers keep a thousand for a client that does not keep up, and drop the others. */
+/**
+ * Number of messages that are requested at once, over all portions. Stock brokers queue a thousand for a slow client, and drop
+ * the others.
+ */
 const WIDTH = 400;
 const MIN_WIDTH = 25;
 /**
- * A broker that does not turn Nagle's algorithm off (RFC 896; mosquitto's `set_tcp_nodelay`) keeps a small packet back until the ones
- * before it are acknowledged, which this machine does after 40 ms (RFC 1122, 4.2.3.2), or when it sends something. So it sends
- * something that nobody hears and nobody answers.
+ * A broker that does not turn Nagle's algorithm off (RFC 896; mosquitto's `set_tcp_nodelay`) delays a small packet until the ones
+ * before it are acknowledged, which this machine does after 40 ms (RFC 1122, 4.2.3.2), or when it sends something. So it sends a
+ * message without a receiver and without an answer.
  */
 const NUDGE_MS = 1;
-/** So long a word of our own is waited for: a user may be allowed to listen, and not to speak. */
+/** Time to wait for a message of our own: a user may be allowed to subscribe, and not to publish. */
 const ECHO_MS = 2_000;
-/** Retained messages of our own, by which the broker shows in which order it sends; it forgets them by itself after a minute. */
+/** Retained messages of our own, which show in which order the broker sends; they expire after a minute. */
 const SAMPLES = 20;
 const SAMPLE_SECONDS = 60;
 const QUIET_STEPS = 8;
-/** To take back what we said, at the end. */
+/** For deleting what we published, at the end. */
 const GOODBYE_MS = 2_000;
 
 /** Throws AgentError `BrokerUnreachable`. */
 export async function openDesk(options: DeskOptions): Promise<Desk> {
   const { link, replies, maxBytes, quietMs, answerMs } = options;
-  /** Word of ours → who waits for it. */
+  /** Message of ours → its waiter. */
   const awaited = new Map<string, () => void>();
   const over = Promise.withResolvers<never>();
   over.promise.catch(() => undefined);
@@ -88,9 +91,9 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
   };
   let bytes = 0;
   let samples = 0;
-  /** Retained messages that came. What hosts say meanwhile goes on for ever. */
+  /** Retained messages that arrived. Hosts may publish without end meanwhile. */
   let retained = 0;
-  /** What we say comes back to us, when all before it has. */
+  /** Whether our messages return to us only after everything before them. */
   let marks = false;
   let isNudgeDue = false;
   link.listen({
@@ -116,11 +119,11 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
   const patience = () =>
     setTimeout(() => failed(`it sent nothing more; given up after ${options.timeoutMs / 1_000} s`), options.timeoutMs);
   let timer = patience();
-  /** The library leaves what it could not send without an answer. */
+  /** The library gives no answer for messages that it could not send. */
   const inTime = <T>(work: Promise<T>): Promise<T> => Promise.race([work, over.promise]);
   const subscribe = (filters: readonly string[], how = { retained: true }) =>
     inTime(
-      // QoS 0: no answer of ours is waited for, and what is under way is small enough for every queue.
+      // QoS 0: we send no acknowledgements, and the outstanding messages fit into every queue.
       link.subscribe(filters, how).catch((thrown: unknown) => {
         if (!link.isOpen()) return over.promise;
         const said = thrown instanceof Error ? thrown.message : String(thrown);
@@ -129,7 +132,10 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
     );
 
   let count = 0;
-  /** Says a word, and hears it: all that was sent to us before it is here. @returns false if it does not come back in time */
+  /**
+   * Publishes a message and waits for its return: then everything that was sent to us before it is here.
+   * @returns false if it does not return in time
+   */
   async function marked(ms: number, qos: 0 | 1): Promise<boolean> {
     const mark = `m${count++}`;
     let late: ReturnType<typeof setTimeout> | undefined;
@@ -147,7 +153,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
     }
   }
 
-  /** In steps, since what came while this process was held up is seen only when it goes on. */
+  /** In steps, because messages that arrived while this process was blocked are seen only when it continues. */
   async function quiet(): Promise<void> {
     let came = retained;
     for (let calm = 0; calm < QUIET_STEPS; calm = came === retained ? calm + 1 : 0) {
@@ -157,7 +163,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
   }
 
   let cleared: Promise<unknown> = Promise.resolve();
-  /** Most brokers send what is retained before they look at what is said next. Whether this one does is seen by samples. */
+  /** Most brokers send retained messages before they process the next packet. Samples show whether this one does. */
   async function trial(): Promise<{ marks: boolean; givesToWildcards: boolean | null }> {
     try {
       await subscribe([replies]);
@@ -207,7 +213,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
   let width = WIDTH;
   let underWay = 0;
   const waiting: { size: number; go(): void }[] = [];
-  /** What is larger than all room there is goes alone. */
+  /** A portion that is larger than all of the room goes alone. */
   function admit(): void {
     for (let next = waiting[0]; next && (underWay === 0 || underWay + next.size <= width); next = waiting[0]) {
       waiting.shift();
@@ -257,7 +263,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
             done = setTimeout(resolve, ms);
           }),
         );
-        // What came while this process was held up is here before a word of our own comes back.
+        // Messages that arrived while this process was blocked are here before a message of our own returns.
         await marked(ECHO_MS, 1);
         link.unsubscribe(filters);
       } finally {

@@ -39,7 +39,7 @@ export interface Shared {
 
 /** Objects that must be fetched before the view is complete; empty if it is. */
 export interface Located {
-  /** Trees of which only themselves are needed: those on the way. */
+  /** Trees of which only the tree itself is needed: those on the path to a layer. */
   trees: readonly string[];
   /** Objects needed with all below them. */
   closures: readonly string[];

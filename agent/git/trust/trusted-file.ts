@@ -1,4 +1,4 @@
-/** Checks that only root can change a file that decides whom a host trusts. */
+/** Checks that only root can change a file that names trusted keys. */
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 

@@ -68,7 +68,7 @@ export function parseUptime(text: string): number | null {
   return Number.isFinite(seconds) ? Math.floor(seconds) : null;
 }
 
-/** Bytes of each interface since it is there: /proc/net/dev has eight columns of what came, then eight of what was sent. */
+/** Bytes of each interface since it exists: /proc/net/dev has eight columns of received data, then eight of sent data. */
 export function parseNetwork(text: string): { name: string; received: number; sent: number }[] {
   return [...text.matchAll(/^ *([^\s:]+):(.*)$/gm)].flatMap(([, name = '', rest = '']) => {
     const columns = rest.trim().split(/ +/).map(Number);

@@ -9,7 +9,7 @@ export interface Traffic {
   sentBytes: number;
 }
 
-/** Made by software: what goes through these also goes through a card, or stays on the host. */
+/** Created by software: traffic of these also passes a network card, or stays on the host. */
 const VIRTUAL = /^(lo|docker\d|br-|veth|virbr|cni|flannel|podman|tailscale|wg|tun|tap)/;
 
 /**

@@ -22,7 +22,7 @@ export interface GatherOptions {
 
 export interface Gathered {
   text: string;
-  /** The same without what is another one after each run: if this is the same, nothing happened to the host. */
+  /** The same without values that change after each run: if this text is unchanged, nothing happened to the host. */
   steady: string;
 }
 

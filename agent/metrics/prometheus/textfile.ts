@@ -28,7 +28,7 @@ export interface Textfile {
   /** Writes it now, whatever happened. */
   write(): void;
   problems(): readonly Problem[];
-  /** No more is written. The file goes, because it would say for ever what was true last; `keep` leaves it. */
+  /** Stops writing. The file is deleted, because its values would stay the same for ever; `keep` leaves it. */
   stop(how?: { keep: boolean }): void;
 }
 

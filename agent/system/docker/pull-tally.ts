@@ -33,7 +33,7 @@ export function createTally(): Tally {
         layers.set(id, { done, total: Math.max(done, progressDetail?.total ?? 0, before?.total ?? 0) });
         return done !== before?.done;
       }
-      // Unpacking is counted in bytes as well, in those of what was unpacked: it does not belong into these sums.
+      // Progress of unpacking counts unpacked bytes, so it does not belong into these sums.
       if (!HAS_COME.has(status ?? '') || before === undefined || before.done === before.total) return false;
       layers.set(id, { ...before, done: before.total });
       return true;

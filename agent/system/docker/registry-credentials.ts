@@ -37,7 +37,7 @@ export interface Credentials {
 }
 
 export interface CredentialsOptions {
-  /** Registry, as a person wrote it → as whom. */
+  /** Registry, as a person wrote it → credentials. */
   registries: Readonly<Record<string, { username: string; passwordFile: string }>>;
   /** Home of the user whose `docker login` counts. */
   home: string;

@@ -61,7 +61,7 @@ export function removeName(at: string): void {
   else fs.unlinkSync(at);
 }
 
-/** true where it is gone already, false where it is a directory with something in it. */
+/** true if it is gone already, false if it is a directory with entries. */
 export function answerTo(file: string, thrown: unknown): boolean | Error {
   const code = codeOf(thrown);
   if (code === 'ENOENT') return true;

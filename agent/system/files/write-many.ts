@@ -38,7 +38,7 @@ interface Made {
 
 /** From as many files on one sync of their file system costs less than one of each file. */
 export const MANY = 32;
-/** Other work goes on after as many. */
+/** Other work gets a turn after this many. */
 const SLICE = 64;
 /**
  * A sync of the whole file system also writes the dirty pages of others. A sync of one file costs about as much as writing
@@ -132,7 +132,7 @@ export async function makeFile(
   }
 }
 
-/** The same at once, of what is in memory. */
+/** The same for content in memory, written together. */
 function makeSmallFile(temp: string, bytes: Uint8Array, options: WriteOptions): FileStat {
   const { uid, gid, mode } = options;
   const isOwned = (stat: fs.Stats) => (uid === -1 || stat.uid === uid) && (gid === -1 || stat.gid === gid);

@@ -1,4 +1,4 @@
-/** The way into the directories of files: what is out of reach, and below what no link counts. */
+/** Access to the directories of files: which paths are forbidden, and below which paths links are not followed. */
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Exposures } from './exposed.ts';

@@ -23,7 +23,7 @@ export interface ExposuresOptions {
   always: readonly string[];
   /** Directory in which the paths are recorded, below `root`; missing if nothing has to outlive this process. */
   file?: string;
-  /** Paths that are not looked at, since that may block. */
+  /** Paths that are not checked, because that may block. */
   isRemote?(file: string): boolean;
 }
 

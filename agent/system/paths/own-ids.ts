@@ -1,13 +1,16 @@
-/** Identities of paths that are out of reach, however they are come by: links, bind mounts and other cases lead to the same inodes. */
+/** Identities of forbidden paths, however they are reached: links, bind mounts and other cases lead to the same inodes. */
 import fs from 'node:fs';
 import path from 'node:path';
 
 export interface OwnIds {
   /** @param id a directory's identity, or `identity/name` with the name in small letters */
   has(id: string): boolean;
-  /** Whether there are none, so that nothing needs to be looked at. */
+  /** Whether there are none, so that nothing needs to be checked. */
   isEmpty: boolean;
-  /** Looks again at those whose directory did not exist: it may have been created meanwhile, and a name in it is forbidden from then on. */
+  /**
+   * Checks those whose directory did not exist again: it may have been created meanwhile, and a name in it is forbidden from then
+   * on.
+   */
   lookAgain(): void;
 }
 

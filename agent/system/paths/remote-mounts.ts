@@ -1,6 +1,6 @@
 /**
- * File systems whose server may not answer (proc_pid_mountinfo(5)). A look at one of them can block for ever, and with it the
- * event loop, so what containers mount from there is known by its path alone.
+ * File systems whose server may not respond (proc_pid_mountinfo(5)). A call on one of them can block for ever, and with it the
+ * event loop, so mounts of containers from there are identified by their path alone.
  */
 import fs from 'node:fs';
 

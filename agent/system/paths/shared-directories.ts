@@ -1,4 +1,4 @@
-/** Directories in which something is being written just now: walked to and opened once for all writes side by side. */
+/** Directories of writes in progress: each is walked to and opened once for all concurrent writes. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { ownPath } from './errors.ts';

@@ -28,7 +28,7 @@ export interface WalkOptions {
    * and mounts are crossed, since disks are mounted below what other containers have.
    */
   isSource?: boolean;
-  /** Whether a path is on a file system whose server may not answer: a source is not looked at any further there. */
+  /** Whether a path is on a file system whose server may not respond: the source is not checked any further from there. */
   isRemote?(file: string): boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Which boot of the kernel this is (random(4)): what was written and not synced is still there as long as it is the same. */
+/** The id of the kernel's current boot (random(4)): as long as it is unchanged, data without a sync is still there. */
 import { readFileSync } from 'node:fs';
 
 /** @param root '' for this machine, or the directory that stands for `/` @returns '' where it cannot be read */

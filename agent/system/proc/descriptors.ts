@@ -19,7 +19,7 @@ export function descriptors(): Descriptors {
   }
 }
 
-/** Part of the limit from which on it is said that it is near. */
+/** Share of the limit from which on it is reported as near. */
 const NEAR = 0.8;
 
 /** Pure. @returns why this is worth a problem, or null */

@@ -1,4 +1,4 @@
-/** Files that a container mounts and that were replaced since: it goes on to see the old ones (proc_pid_mountinfo(5)). */
+/** Files that a container mounts and that were replaced since: the container still sees the old ones (proc_pid_mountinfo(5)). */
 import { readFile } from 'node:fs/promises';
 
 /** Suffix that the kernel adds to the path of a file that was removed or replaced. */

@@ -35,13 +35,13 @@ export function openBusSocket(path: string): Duplex {
   return stream;
 }
 
-/** @param limit bytes of a message that answers nothing @returns a function from what comes in to what is to go on */
+/** @param limit bytes of a message that is no answer @returns a function from received bytes to the bytes to pass on */
 export function withoutLarge(limit: number): (chunk: Buffer) => Buffer[] {
   /** Authentication comes first, in lines of ASCII, none of which begins as a message does. */
   let isLines = true;
   let isLineStart = true;
   let head = Buffer.alloc(0);
-  /** Bytes of the message that is coming, and whether they are to go on. */
+  /** Bytes of the current message that are missing, and whether to pass them on. */
   let left = 0;
   let isKept = true;
 

@@ -43,13 +43,13 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
       const unit = wanted.get(message.path ?? '');
       if (unit !== undefined) options.unit(unit);
     } else if (message.interface === SYSTEMD_MANAGER) {
-      // A reload is told twice: `true` as it begins, `false` when the new view is there.
+      // A reload is signalled twice: `true` when it begins, `false` when the new state is loaded.
       if (message.member === 'UnitFilesChanged') options.all();
       else if (message.member === 'Reloading' && message.body?.[0] === false) options.all();
     }
   };
 
-  /** Brings the bus's rules in line with what is wanted. UnitNew and UnitRemoved are left out: looking at a unit makes them. */
+  /** Updates the match rules on the bus. UnitNew and UnitRemoved are left out: observing a unit causes them. */
   const subscribe = async (on: MessageBus): Promise<void> => {
     const signal = `type='signal',sender='${SYSTEMD}'`;
     const changed = `${signal},interface='${PROPERTIES}',member='PropertiesChanged'`;

@@ -45,7 +45,7 @@ export interface Systemd {
   reenable(unit: string): Promise<boolean>;
   disable(unit: string): Promise<void>;
   resetFailed(unit: string): Promise<void>;
-  /** Keeps a unit in systemd's memory, with what it knows of its last start, until `release`; one that cannot be is let be. */
+  /** Keeps a unit in systemd's memory, with the result of its last start, until `release`; does nothing if that is impossible. */
   keep(unit: string): Promise<void>;
   release(unit: string): Promise<void>;
   close(): void;
@@ -174,7 +174,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         };
         const timer = setTimeout(() => end('timeout'), JOB_TIMEOUT_MS);
         using.jobs.set(path, end);
-        // systemd goes on with it; only nobody waits any more.
+        // systemd continues with it; only nobody waits any more.
         signal?.addEventListener('abort', () => end('not awaited'), { once: true });
       });
     },

@@ -129,7 +129,7 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
       });
       return spot;
     } catch (thrown) {
-      // Gone again: the directory above tells when it is back.
+      // It is gone again: the directory above reports its return.
       if (!['ENOENT', 'ENOTDIR'].includes(String((thrown as { code?: unknown }).code))) refused.add(at);
       return null;
     }

@@ -1,7 +1,7 @@
 /** State that the directory watchers share. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 
-/** Part of the limit from which on it is said that it is near. */
+/** Share of the limit from which on it is reported as near. */
 const NEAR = 0.9;
 
 /** Our own temporary files (system/files/files.ts) come and go with every write. */
