@@ -108,7 +108,7 @@ export async function mayHear(broker: AclBroker, login: Login): Promise<string[]
     if (!(await isAllowed(operator, operator.publishAsync(`${BASE}/${topic}`, 'x', { qos: 1 }))))
       throw new Error(`the operator may not say anything on ${topic}`);
   operator.end(true);
-  await until(`what ${login} hears`, 30_000, async () => MAY_HEAR[login].every((topic) => heard.has(topic))).catch(
+  await until(`what ${login} receives`, 30_000, async () => MAY_HEAR[login].every((topic) => heard.has(topic))).catch(
     () => undefined,
   );
   for (const filter of filters.slice(0, 1)) await client.subscribeAsync(filter, { qos: 0 });

@@ -35,7 +35,7 @@ export const UNITS: Record<string, Setup> = {
         act: async () => {
           await host.act('systemctl', 'kill', '-s', 'KILL', 'contract.service');
           await host.until(
-            'systemd to see that its process is gone',
+            'systemd to notice that its process is gone',
             30_000,
             async () => !(await host.run('systemctl', 'is-active', 'contract.service')),
           );

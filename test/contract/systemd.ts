@@ -345,11 +345,11 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
         heard.length = 0;
         await systemd.job('StartUnit', 't-unheard.service');
         await systemd.job('StartUnit', 't-heard.service');
-        await subject.until('the start to be heard', async () => heard.includes('t-heard.service'));
+        await subject.until('the signal of the start', async () => heard.includes('t-heard.service'));
         expect(heard).not.toContain('t-unheard.service');
         heard.length = 0;
         await systemd.reload();
-        await subject.until('the reload to be heard', async () => heard.includes('*'));
+        await subject.until('the signal of the reload', async () => heard.includes('*'));
       } finally {
         ended.abort();
       }

@@ -76,7 +76,7 @@ export async function lightDemo({ step, files, isLooking }: LightDemo): Promise<
     step('a drift, and its repair');
     writeFileSync(path.join(root, 'etc/motd'), 'hacked\n');
     await until(
-      'the repair, which nobody asks for',
+      'the repair, without a request',
       20_000,
       async () => !readFileSync(path.join(root, 'etc/motd'), 'utf8').includes('hacked'),
     );

@@ -257,9 +257,9 @@ test('events: one document a line, as they happen; the daemon may restart meanwh
   expect(ofRepairs()[0]?.data).toMatchObject({ resource: 'file:/etc/a/app.conf', result: 'done' });
   await until('the file as declared', PATIENCE_MS, async () => read('etc/a/app.conf') === 'a');
   await trial.stop();
-  await until('a word about it', PATIENCE_MS, async () => err.includes('the daemon ended; waiting'));
+  await until('a line about it', PATIENCE_MS, async () => err.includes('the daemon ended; waiting'));
   await trial.start();
-  await until('it to be back', PATIENCE_MS, async () => err.includes('the daemon is back'));
+  await until('the daemon to be back', PATIENCE_MS, async () => err.includes('the daemon is back'));
   // A resource that did not drift before, so that its events come from the new daemon.
   await until('an event of the new daemon', PATIENCE_MS, async () => {
     fs.writeFileSync(at('etc/b/app.conf'), `drift ${n++}`);

@@ -105,7 +105,7 @@ test('if the stored copy is damaged nothing is written, and it is fetched again'
   fs.writeSync(handle, 'damage', 1_000_000);
   fs.closeSync(handle);
   fs.writeFileSync(on('etc/big'), 'mine');
-  await until('the failure to be told', PATIENCE_MS, async () => /PayloadDamaged|fetched again/.test(trial.log()));
+  await until('the failure to be reported', PATIENCE_MS, async () => /PayloadDamaged|fetched again/.test(trial.log()));
   expect(text('etc/big')).toBe('mine');
   await until('the repair', PATIENCE_MS, async () => {
     await trial.cli('sync');

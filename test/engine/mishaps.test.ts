@@ -134,7 +134,7 @@ test('a full disk is reported by status, broker and exit codes, stops new work b
     expect(await status()).toMatchObject(now);
     const held = 'fairlead/default/hosts/other/status';
     await until(
-      'the broker to hold it',
+      'the broker to have it',
       PATIENCE_MS,
       async () => trial.retained.get(held)?.includes('StateUnwritable') ?? false,
     );

@@ -23,7 +23,7 @@ async function reload(text: string, said: RegExp): Promise<void> {
   const before = trial.log().length;
   fs.writeFileSync(configFile(), text);
   trial.signal('SIGHUP');
-  await until(`the log to say ${said}`, PATIENCE_MS, async () => said.test(trial.log().slice(before)));
+  await until(`the log line ${said}`, PATIENCE_MS, async () => said.test(trial.log().slice(before)));
 }
 const TAKEN = /read again and taken over/;
 
@@ -67,7 +67,7 @@ test('schedule, labels and repository are applied; the process, its history and 
   expect(after.next).toMatch(/-02-0[123]T/);
   expect(after.labels).toEqual({ site: 'berlin' });
   expect(after.agent).toEqual(before.agent);
-  await until('the broker to hear it on the same connection', PATIENCE_MS, async () =>
+  await until('the broker to receive it on the same connection', PATIENCE_MS, async () =>
     trial.statuses.slice(heard).some((s) => s.labels.site === 'berlin'),
   );
   expect(trial.log().match(/connected to the broker/g)).toHaveLength(1);
@@ -105,7 +105,7 @@ test('a run that is requested while the file is applied is made', async () => {
   expect(done).toBe('synced');
   expect([(await status()).applied?.commit, managed()]).toEqual([next, 'two']);
   // The run may have ended before the file was read; the next test waits for a line of its own.
-  await until('the file to be taken over', PATIENCE_MS, async () => TAKEN.test(trial.log().slice(before)));
+  await until('the file to be applied', PATIENCE_MS, async () => TAKEN.test(trial.log().slice(before)));
 });
 
 test('a changed varsFile is applied by the next run, as a change and not as drift', async () => {
@@ -155,7 +155,7 @@ test('destinations of `notify` receive a bad commit from then on, and nothing sh
     await reload(`${yaml}notify: [{format: json, url: "${url}"}]\n`, TAKEN);
     const bad = await trial.commit({ 'hosts/trial/a.yaml': 'files: {/etc/a: {contents: x}}\n' }, 'A typo');
     await trial.client.sync({}, { wait: true, line: () => undefined });
-    await until('somebody to be told', PATIENCE_MS, async () => told.length > 0);
+    await until('the notification', PATIENCE_MS, async () => told.length > 0);
     expect(
       told.map(({ messages }) => messages.map(({ occasion, commit, subject }) => ({ occasion, commit, subject }))),
     ).toEqual([[{ occasion: 'failed', commit: bad, subject: 'A typo' }]]);

@@ -31,14 +31,14 @@ test('a run with work reports its progress, one without work does not', async ()
   await trial.commit({ [FILE]: slow }, 'Another content, which takes a while');
   trial.statuses.length = 0;
   const run = trial.client.sync({}, { wait: true, line: () => undefined });
-  await until('a word about it', PATIENCE_MS, async () => trial.statuses.some((s) => s.sync === 'progressing'));
+  await until('a status about it', PATIENCE_MS, async () => trial.statuses.some((s) => s.sync === 'progressing'));
   fs.writeFileSync(go, '');
   await run;
   await until('the change', PATIENCE_MS, async () => newest()?.run?.id === 2);
   // Each step of a run may be published; only its end differs. Earlier messages may still be on their way.
   const said = trial.statuses.slice(trial.statuses.findIndex((s) => s.sync === 'progressing'));
   expect([...new Set(said.map((s) => s.sync))]).toEqual(['progressing', 'synced']);
-  await until('its last word', PATIENCE_MS, isUpToDate);
+  await until('its last status', PATIENCE_MS, isUpToDate);
   trial.statuses.length = 0;
   await trial.client.sync({}, { wait: true, line: () => undefined });
   await until('the quiet run', PATIENCE_MS, async () => trial.statuses.length > 0 && (await isUpToDate()));
@@ -81,7 +81,7 @@ test('after a reconnect, the broker does not retain a status that reports it as 
   trial.statuses.length = 0;
   await trial.mend();
   // It reconnects within half a minute, or within the minute after that if it tried too early.
-  await until('the next word', PATIENCE_MS, async () => trial.statuses.length > 0);
+  await until('the next status', PATIENCE_MS, async () => trial.statuses.length > 0);
   expect(newest()).toMatchObject({ sync: 'synced', reason: '', problemsTotal: 0 });
   expect(JSON.parse(trial.retained.get(STATUS) ?? '{}')).toMatchObject({ reason: '' });
 });

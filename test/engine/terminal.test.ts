@@ -94,13 +94,13 @@ test('a reader that closes the pipe early is no error', async () => {
 });
 
 describe('a long sync', () => {
-  /** Its validator ends when the test says so. */
+  /** The test decides when its validator ends. */
   const slow = (content: string) =>
     files(`  /etc/slow: {content: ${content}, validate: [sh, -c, "while [ ! -e ${go} ]; do sleep 0.1; done", "%s"]}\n`);
   const finish = async (content: string) => {
     fs.writeFileSync(go, '');
     await until('the run to end', PATIENCE_MS, async () => fs.readFileSync(at('etc/slow'), 'utf8') === content);
-    await until('the daemon to say so', PATIENCE_MS, async () => (await trial.cli('status')).code === 0);
+    await until('the daemon to report it', PATIENCE_MS, async () => (await trial.cli('status')).code === 0);
     fs.rmSync(go);
   };
 

@@ -62,14 +62,14 @@ test('a sync writes the files, status exits with 0, and the broker has documents
   expect(await status()).toMatchObject({ sync: 'synced', health: 'healthy', applied: { commit }, problemsTotal: 0 });
 
   const base = 'fairlead/default/hosts/trial';
-  await until('the broker to hold the status', PATIENCE_MS, async () => {
+  await until('the retained status', PATIENCE_MS, async () => {
     const held = trial.retained.get(`${base}/status`);
     return held !== undefined && statusDocument.parse(JSON.parse(held)).applied?.commit === commit;
   });
   expect(trial.retained.get(`${base}/presence`)).toBe('online');
   // They are sent after the status, at a limited rate.
   const resources = () => resourcesDocument.parse(JSON.parse(trial.retained.get(`${base}/resources`) ?? '')).resources;
-  await until('the broker to hold the resources', PATIENCE_MS, async () => resources().length > 0);
+  await until('the retained resources', PATIENCE_MS, async () => resources().length > 0);
   expect(resources()).toHaveLength(4);
   await until('the events', PATIENCE_MS, async () => trial.events.length >= 5);
   for (const event of trial.events) eventDocument.parse(event);

@@ -85,7 +85,7 @@ test('of two agents under one name the first yields and reports why; it returns 
   await second.stop();
   await until('the first one to be back', 60_000, async () => (await retained('status')).includes('first'));
   await until(
-    'it to be as before',
+    'it to be in its first state',
     60_000,
     async () => (await retained('presence')) === 'online' && first.problems().length === 0,
   );
@@ -156,7 +156,7 @@ test('of two relays one works; when it is killed the other one reports what is p
   const second = relays.start(settings('second'));
   onTestFailed(() => console.error(second.output()));
   await until('the second one to stand by', 60_000, async () => second.output().includes('this relay stands by'));
-  await until('a try of the first one', 60_000, async () => chat.requests.length > 0);
+  await until('an attempt of the first one', 60_000, async () => chat.requests.length > 0);
   await first.kill();
   chat.status = 200;
   const told = () => chat.requests.filter(({ path, status }) => path === '/second' && status === 200);
@@ -168,7 +168,7 @@ test('of two relays one works; when it is killed the other one reports what is p
     body: { state: 'failure', context: 'fairlead/f' },
   });
 
-  await until('it to take webhooks', 60_000, async () => second.port() !== null);
+  await until('it to accept webhooks', 60_000, async () => second.port() !== null);
   const commit = 'd'.repeat(40);
   const body = JSON.stringify({ ref: 'refs/heads/main', after: commit, repository: { full_name: 'acme/fleet' } });
   const sign = (secret: string) => createHmac('sha256', secret).update(body).digest('hex');

@@ -82,7 +82,7 @@ sync -f /disk`);
       image = path.join(work, `disk-${++cuts}`);
       await host.freeze();
       // Only the kernel still writes, now and then: then the moment of the copy does not matter.
-      await until('the disk to be still', 60_000, async () => {
+      await until('the disk to be idle', 60_000, async () => {
         const made = requests();
         await run(['cp', '--sparse=always', before, image]);
         return requests() === made;

@@ -135,7 +135,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
       const found = await api.status();
       // A starting agent makes a run by itself, and a request meanwhile causes another one.
       let askedAt = found !== null && hasRun(found) ? 0 : Date.now();
-      await until(`generation ${generation} to be in place`, WELL_MS, async () => {
+      await until(`generation ${generation} to be applied`, WELL_MS, async () => {
         last = await lastStatus();
         if (last !== null && isWell(last)) return (await api.status())?.agent.instance === last.agent.instance;
         if (Date.now() - askedAt < AGAIN_MS) return false;
@@ -170,7 +170,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
       there = await further();
       return there === real;
     };
-    await until('what the generation has', STILL_MS, isReal).catch(() => undefined);
+    await until('the state of the generation', STILL_MS, isReal).catch(() => undefined);
     if (there !== real) wrong.push(`found:\n${there}\nwanted:\n${real}`);
     const plan = await api.get<PlanDocument>('plan');
     if (plan === null) wrong.push('the daemon went away');

@@ -122,7 +122,11 @@ async function expectRepaired({ what, act, id, field, look, well }: Case, trigge
   expect(await is(), `before: ${what}`).toBe(well);
   const before = await lastRun();
   await host.sh(act);
-  await until(`${what} to be mended`, 60_000, async () => (await is()) === well && (await told(id, before)).length > 0);
+  await until(
+    `${what} to be repaired`,
+    60_000,
+    async () => (await is()) === well && (await told(id, before)).length > 0,
+  );
   const [first, ...more] = await told(id, before);
   expect(first?.action, what).toMatchObject({ result: 'done', drift: true });
   expect(
@@ -284,7 +288,7 @@ describe('containers, networks, volumes', () => {
       );
     const image = () => out('docker', 'exec', 'shop-tagged-1', '/bin/cat', '/version');
     await until(
-      'the new one alone',
+      'only the new one',
       60_000,
       async () => (await all()).join() === 'shop-tagged-1 running' && (await image()) === '2',
     );
@@ -333,14 +337,14 @@ describe('drift that needs more than single events', () => {
     );
     const contended = async () =>
       (await ask<StatusDocument>('status')).problems.filter((p) => p.reason === 'Contended').map((p) => p.id);
-    await until('the fight to be told', 120_000, async () => (await contended()).length > 0);
+    await until('the contention to be reported', 120_000, async () => (await contended()).length > 0);
     expect(await contended()).toEqual(['file:/srv/fought']);
     // An unwell resource is retried by a full run, and that may be the one that finds it.
     await expectRepaired(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
     const before = (await told('file:/srv/fought', 0)).length;
     expect(before).toBeLessThan(60);
     await host.sh('kill "$(cat /run/fight.pid)"');
-    await until('the last word to be ours', 60_000, async () => (await out('cat', '/srv/fought')) === 'ours');
+    await until('the declared content', 60_000, async () => (await out('cat', '/srv/fought')) === 'ours');
     expect((await events()).filter((e) => JSON.stringify(e).includes('"contended":true'))).toHaveLength(1);
   });
 
@@ -350,7 +354,7 @@ describe('drift that needs more than single events', () => {
     await host.sh('rm -f /run/crash-ok; systemctl stop crashing.service');
     const problems = async () =>
       (await ask<StatusDocument>('status')).problems.filter((p) => p.id === 'unit:crashing.service');
-    await until('the crash loop to be told', 120_000, async () =>
+    await until('the crash loop to be reported', 120_000, async () =>
       (await problems()).some((p) => p.reason === 'Contended'),
     );
     expect((await told('unit:crashing.service', before)).length).toBeLessThan(20);
@@ -394,7 +398,11 @@ describe('drift that needs more than single events', () => {
       const back = await said('systemd is heard again over D-Bus');
       await host.sh('systemctl restart dbus.service');
       await until('the bus', 60_000, async () => (await host.exec(['busctl', 'list'], { check: false })).code === 0);
-      await until('it to be heard', 120_000, async () => (await said('systemd is heard again over D-Bus')) > back);
+      await until(
+        'the new connection to the bus',
+        120_000,
+        async () => (await said('systemd is heard again over D-Bus')) > back,
+      );
       expect(await said('the connection to D-Bus is lost'), `restart ${time}`).toBe(lost + 1);
       await expectRepaired(state(`stopped after restart ${time}`, 'systemctl stop one.service', 'state'));
     }

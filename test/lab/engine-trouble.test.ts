@@ -38,7 +38,7 @@ const running = (names: Record<string, string>) =>
 /** Exactly these, as soon as the containers that were set aside are gone. */
 const exactly = (names: Record<string, string>, on = host) =>
   until(
-    `${Object.keys(names).join(', ')} and no others`,
+    `exactly ${Object.keys(names).join(', ')}`,
     150_000,
     async () => (await containers(on)).join() === running(names).join(),
   );
@@ -97,7 +97,7 @@ test('restarted during an apply: the rest is done when it is back, and its event
   const all = Object.fromEntries(['web', 'db', ...names].map((name) => [`shop-${name}-1`, '2']));
   await exactly(all);
   await host.exec(['docker', 'rm', '-f', 'shop-s0-1']);
-  await until('the repair of what only an event can have told', 150_000, async () =>
+  await until('the repair of a drift that only an event can have reported', 150_000, async () =>
     (await containers()).includes('shop-s0-1 infra:5000/app:2 running'),
   );
 });
@@ -215,7 +215,7 @@ test('a port that it lost track of in a power cut: it is reported, no commit is 
   const commit = await repo.commit({ 'hosts/edge-2/shop/compose.yaml': stack({ web }) }, 'A port');
   await fairlead(old, 'sync', '--no-wait');
   await until(
-    'the port to be taken',
+    'the port to be in use',
     150_000,
     async () => (await old.exec(['pgrep', 'docker-proxy'], { check: false })).code === 0,
   );

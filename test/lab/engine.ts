@@ -111,7 +111,7 @@ async function clearAfterKilled(): Promise<void> {
   const left = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && isLeft(pid));
   // A container would outlive its shim.
   for (const pid of left()) for (const each of [...childrenOf(pid), pid]) kill(Number(each));
-  await until('the processes of an engine that was killed to end', 30_000, async () => left().length === 0);
+  await until('the processes of a killed engine to end', 30_000, async () => left().length === 0);
   await unmountBelow(EXEC_ROOT);
   for (const file of [PID_FILE, SOCKET, EXEC_ROOT]) rmSync(file, { recursive: true, force: true });
 }

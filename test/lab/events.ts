@@ -22,7 +22,7 @@ export async function hearEvents(infra: Infra, host: string): Promise<EventsHear
   // The last line may be half written.
   const lines = async () => (await infra.exec(['cat', file])).stdout.split('\n').slice(0, -1);
   await infra.sh(`nohup setsid mosquitto_sub -V mqttv5 -q 1 -t ${topic} > ${file} 2>/dev/null & sleep 0`);
-  await until('the subscriber to hear', WAIT_MS, async () => {
+  await until('the subscriber to receive it', WAIT_MS, async () => {
     await infra.exec(['mosquitto_pub', '-V', 'mqttv5', '-q', '1', '-t', topic, '-m', PROBE]);
     return (await lines()).includes(PROBE);
   });

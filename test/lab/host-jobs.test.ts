@@ -140,9 +140,9 @@ checks:
   await host.exec(['systemctl', 'stop', 'nginx']);
   const health = async () =>
     Object.fromEntries((await engine.again()).outcome.resources.map((r) => [r.id, r.health]))['check:port'];
-  await until('the watch to see it', 60_000, async () => (await health()) !== 'healthy');
+  await until('the watcher to notice it', 60_000, async () => (await health()) !== 'healthy');
   await host.exec(['systemctl', 'start', 'nginx']);
-  await until('the watch to see it back', 60_000, async () => (await health()) === 'healthy');
+  await until('the watcher to notice its return', 60_000, async () => (await health()) === 'healthy');
 });
 
 test('a failed check prevents the removals of its commit', async () => {

@@ -46,7 +46,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
   /** Waits until a command prints nothing. */
   const forgotten = async (listing: string) => {
     const left = async () => (await host.sh(listing)).stdout;
-    await until('nothing to be left', 60_000, async () => (await left()) === '').catch(() => undefined);
+    await until('no leftovers', 60_000, async () => (await left()) === '').catch(() => undefined);
     expect(await left()).toBe('');
   };
   /** Everything below /etc/systemd/system, links with their targets. */

@@ -111,7 +111,7 @@ describe('failures that are not the commit’s own fault', () => {
       'running',
     );
     await host.exec(['docker', 'network', 'create', 'web']);
-    await until('it to come by itself', 150_000, async () => (await stateOf()) === 'running');
+    await until('the service to follow by itself', 150_000, async () => (await stateOf()) === 'running');
     await statusWhere(
       lab.infra,
       'edge-1',
@@ -132,7 +132,7 @@ describe('failures that are not the commit’s own fault', () => {
     expect((await fairlead(host, 'sync')).code).toBe(1);
     expect(await fairleadJson<StatusDocument>(host, 'status')).toMatchObject({ reason: 'PortInUse', bad: [] });
     await host.exec(['docker', 'rm', '-f', 'squatter']);
-    await until('it to come by itself', 150_000, async () => (await stateOf()) === 'running');
+    await until('the service to follow by itself', 150_000, async () => (await stateOf()) === 'running');
     await cleared();
   });
 
@@ -161,7 +161,7 @@ describe('failures that are not the commit’s own fault', () => {
     good = await repo.commit({ [`${H}/beside.yaml`]: 'files: {/etc/beside: {content: "x"}}\n' }, 'Beside it');
     await fairlead(host, 'sync', '--no-wait');
     await until(
-      'what came meanwhile',
+      'the other commit',
       120_000,
       async () => (await host.exec(['cat', '/etc/beside'], { check: false })).stdout === 'x',
     );
@@ -226,11 +226,11 @@ test("a commit that cuts the host's connection is rolled back although other syn
     return code === 0;
   };
   await fairlead(host, 'sync', '--no-wait');
-  await until('the wall to stand', 60_000, isBlocked);
+  await until('the firewall rule to exist', 60_000, isBlocked);
   await fairlead(host, 'sync', '--no-wait');
   await host.exec(['systemctl', 'restart', 'fairlead']);
   await fairlead(host, 'sync', '--no-wait');
-  await until('the wall to fall', 120_000, async () => {
+  await until('the firewall rule to be gone', 120_000, async () => {
     await fairlead(host, 'sync', '--no-wait');
     return !(await isBlocked());
   });

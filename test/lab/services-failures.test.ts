@@ -147,7 +147,9 @@ describe('a port that a foreign container has', () => {
 
 test('a port that a program of the host has', async () => {
   await ours.exec(['systemd-run', '--unit', 'squatter', 'busybox', 'httpd', '-f', '-p', '18098']);
-  await until('the port to be taken', 60_000, async () => (await ours.exec(['ss', '-ltn'])).stdout.includes(':18098 '));
+  await until('the port to be in use', 60_000, async () =>
+    (await ours.exec(['ss', '-ltn'])).stdout.includes(':18098 '),
+  );
   expect(await problem('    ports: ["18098:8080"]\n')).toMatch(
     /^PortInUse: .*18098.*free the port, or publish another; a program of the host has it \(see `ss -ltnup`\)$/,
   );

@@ -137,7 +137,7 @@ test(`${MANY} services start, with a restart of the Docker engine meanwhile: eac
   expect([...found.keys()].sort()).toEqual(names.map((name) => `many-${name}-1`));
   expect(running(found)).toHaveLength(MANY);
   // A topic of its own, published after the status.
-  await until('the resources to be told', 60_000, async () => {
+  await until('the resources to be published', 60_000, async () => {
     const told = JSON.parse((await retained(lab.infra, 'fairlead/default/hosts/edge-1/resources')) ?? '{}');
     return told.resources?.length === MANY + 1;
   });

@@ -67,7 +67,7 @@ test('a leftover of an interrupted recreate does not affect the running containe
     'docker create --name deadbeef_shop-db-1 -l com.docker.compose.project=shop -l com.docker.compose.service=db -l com.docker.compose.container-number=1 -l com.docker.compose.oneoff=False infra:5000/app:1',
   );
   expect(ofServices(done(await engine.again()))).toEqual([]);
-  await until('the leftover to be named', 200_000, async () =>
+  await until('the leftover to be reported', 200_000, async () =>
     (await engine.again()).outcome.problems.some(
       (p) => p.reason === 'StrayContainer' && p.message.includes('deadbeef_shop-db-1'),
     ),

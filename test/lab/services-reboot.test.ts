@@ -59,7 +59,7 @@ test('after a restart of the Docker engine, running services run again, and comp
   expect([await starts('once'), await starts('steady'), await state('once')]).toEqual([1, 2, 'exited 0']);
 });
 
-test('after a shutdown and a boot of the host: likewise', async () => {
+test('after a shutdown and a boot of the host, running services run again, and completed ones do not', async () => {
   const before = await starts('steady');
   // In the order in which systemd stops them, the agent before its dependencies.
   await host.exec(['systemctl', 'stop', 'fairlead.service'], { timeoutMs: 60_000 });

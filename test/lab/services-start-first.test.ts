@@ -86,7 +86,7 @@ const aliases = async () =>
 test('a client that sends requests to the service’s name all the time sees one version, then the other, and nothing else', async () => {
   expect((await engine.apply(shop(1))).outcome.problems).toEqual([]);
   await asked(1);
-  await until('it to ask all the time', 120_000, async () => (await answers()).length > 20);
+  await until('the client to send requests all the time', 120_000, async () => (await answers()).length > 20);
   const since = await now();
   const changed = await engine.apply(shop(2));
   expect(changed.outcome.problems).toEqual([]);

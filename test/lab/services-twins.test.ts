@@ -71,7 +71,7 @@ describe('the containers', () => {
       // A one-shot may still run on the one host and have ended on the other.
       const states = async (on: LabHost) =>
         (await on.sh("docker ps -a --format '{{.Names}} {{.State}}' | sort")).stdout;
-      await until('both to stand still', 120_000, async () => (await states(oracle)) === (await states(ours))).catch(
+      await until('both to be idle', 120_000, async () => (await states(oracle)) === (await states(ours))).catch(
         () => undefined,
       );
       [theirs, mine] = [await inspectAll(oracle), await inspectAll(ours)];

@@ -71,7 +71,7 @@ test('7. git server, broker and Docker engine stop during work: the rest continu
     120_000,
     async () => (await one.exec(['cat', '/etc/app/app.conf'])).stdout === 'hello\n',
   );
-  const away = await statusWhere(lab.infra, 'edge-1', 'git missing', (s) =>
+  const away = await statusWhere(lab.infra, 'edge-1', 'the outage of git in the status', (s) =>
     s.problems.some((p) => p.id === 'repository'),
   );
   expect(away.problems.find((p) => p.id === 'repository')).toMatchObject({ reason: 'RepositoryUnreachable' });
@@ -87,7 +87,7 @@ test('7. git server, broker and Docker engine stop during work: the rest continu
   const engine = await statusWhere(
     lab.infra,
     'edge-1',
-    'engine missing',
+    'the outage of the Docker engine in the status',
     (s) => s.sync === 'failed' && s.desired?.commit === motd,
   );
   expect(engine.problems.map((p) => p.reason)).toContain('EngineUnreachable');
@@ -109,7 +109,7 @@ test('7. over a broker outage no event is lost or out of order, and the agent su
   withJournal();
   await listen();
   // Its session must exist before the broker stops: otherwise the agent's first messages would be lost.
-  await until('the listener to hear', 60_000, async () => {
+  await until('the subscription', 60_000, async () => {
     await lab.infra.exec(['mosquitto_pub', '-q', '1', '-t', EVENTS, '-m', PROBE]);
     return (await heard()).includes(PROBE);
   });
@@ -129,7 +129,7 @@ test('7. over a broker outage no event is lost or out of order, and the agent su
   await one.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
   await one.exec(['chmod', '0600', '/etc/app/motd']);
   await until(
-    'a repair with everything away',
+    'a repair while everything is down',
     120_000,
     async () => (await one.exec(['stat', '-c', '%a', '/etc/app/motd'])).stdout === '644\n',
   );
@@ -239,9 +239,7 @@ async function expectExactly(story: Story, round: number): Promise<void> {
   const extra = story.services ? ['shop-extra-1 infra:5000/app:1 running'] : [];
   const expected = ['shop-db-1 infra:5000/app:1 running', ...extra, `shop-web-1 ${story.webImage} running`];
   // A replaced container is removed when its successor is well, which may be a moment after the report.
-  await until('these and no others', 60_000, async () => (await ps()).join() === expected.join()).catch(
-    () => undefined,
-  );
+  await until('exactly these', 60_000, async () => (await ps()).join() === expected.join()).catch(() => undefined);
   expect(await ps(), where).toEqual(expected);
   const left = await one.sh('find /etc/app /etc/systemd/system /var/lib/fairlead/tree -name ".fairlead-*"');
   expect(left.stdout, where).toBe('');

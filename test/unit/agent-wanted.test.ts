@@ -13,7 +13,7 @@ const errorsOf = async (repo: Repo) =>
   (await loadRepo(repo)).issues.map(({ file, line, key, message }) => `${file}:${line} ${key} ${message}`);
 
 describe('the requested agent version', () => {
-  test('is what host.yaml says', () => {
+  test('is that of host.yaml', () => {
     expect(
       wanted({ 'hosts/a/host.yaml': `mode: enforce\nagent:\n  version: 0.2.0\n  source: ${URL}\n  sha256: ${SUM}\n` }),
     ).toEqual({

@@ -54,7 +54,7 @@ test.each(PLACES)('%s: only the credential is masked', (_, place, key) => {
 });
 
 test.each(PLACES)('%s: a redactor that was not given it masks it in a message', (name, place, key) => {
-  // A bare value does not show that it is a credential; whoever prints it knows its name.
+  // A bare value does not show that it is a credential; code that prints it knows its name.
   const value = place('s3cr3t-Value_1');
   if (typeof value !== 'string' || key === 'driver_opts.secret_key') {
     expect(name).not.toBe('');

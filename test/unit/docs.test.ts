@@ -219,7 +219,7 @@ describe('docs/notify.md and examples/relay', () => {
     for (const word of [...FORMATS, ...OF_A_HOST, ...FORGES]) expect(text).toContain(`| \`${word}\` |`);
   });
 
-  test('give the unit every credential that the settings read', () => {
+  test('give the unit every credential that the settings use', () => {
     const unit = readFileSync(path.join(DOCS, '../examples/relay/fairlead-relay.service'), 'utf8');
     const loaded = [...unit.matchAll(/^LoadCredential=(\w+):/gm)].map(([, name]) => name);
     const read = [...sample.matchAll(/fairlead-relay\.service\/(\w+)/g)].map(([, name]) => name);

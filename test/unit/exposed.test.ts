@@ -76,7 +76,7 @@ describe.each(ACTS)('%s', (name, act) => {
     expect(code).toBe(name === 'removeTree' ? 'FileFailed' : 'UnsafePath');
     expect(fs.readFileSync(at('/etc/fairlead/agent.yaml'), 'utf8')).toBe('mine');
   });
-  test('follows no link below what a container can write', async () => {
+  test('follows no link below a directory that a container can write', async () => {
     fs.writeFileSync(at('/etc/cron.d/app.conf'), 'cron');
     swap('/srv/app/data', '/etc');
     fs.renameSync(at('/etc/cron.d'), at('/etc/conf'));

@@ -78,7 +78,7 @@ test('a message that is too large is not accepted: the connection ends, and repo
 test("a flood of notices is abandoned, and this host's reports continue over the same connection", async () => {
   await noticed();
   for (let i = 0; i < 20_001; i++) far.notify('main', i.toString(16).padStart(40, '0'));
-  await until('the end of it', WAIT_MS, async () => reasons().includes('NoticesFlooded'));
+  await until('the end of the flood', WAIT_MS, async () => reasons().includes('NoticesFlooded'));
   expect(notices).toBeLessThanOrEqual(20_001);
   expect(await channel.send(event(1))).toBe('taken');
   expect(openings).toBe(1);
@@ -113,7 +113,7 @@ test('a false presence is corrected', async () => {
   const liar = await attacker('liar');
   await noticed();
   await liar.publishAsync(`${NAME}/presence`, 'offline', { qos: 1, retain: true });
-  await until('the truth', WAIT_MS, async () => far.presence() === 'online');
+  await until('the corrected presence', WAIT_MS, async () => far.presence() === 'online');
   await liar.endAsync();
 });
 

@@ -21,7 +21,7 @@ interface Answer {
 const result = ({ sync = 'synced', commit = 'c1', rejected = false }: Partial<Answer>): RunResult =>
   ({ run: { sync, commit: { commit } }, outcome: { rejected, problems: [] } }) as unknown as RunResult;
 
-/** A loop whose runs end when the test says so. */
+/** A loop whose runs end when the test ends them. */
 function start(schedule = NEVER, splayMs = 0): void {
   loop = createLoop({
     run: (request) => {

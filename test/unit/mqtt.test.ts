@@ -73,7 +73,7 @@ test('a connection that ends before the first answer is noticed at once, and the
 test('a stop during a connection attempt ends it', async () => {
   channel.start({ opened: () => undefined, problemsChanged: () => undefined, notice: () => undefined });
   await channel.stop();
-  await until('nobody to be connected', WAIT_MS, async () => broker.connectedClients === 0);
+  await until('no connections', WAIT_MS, async () => broker.connectedClients === 0);
 });
 
 test('topics: a pattern and the default branch subscribe to every ref, and filter what they receive', () => {

@@ -53,7 +53,7 @@ afterEach(() => {
 async function hears(what: string, act: () => void, p: string): Promise<void> {
   heard = [];
   act();
-  await until(`${what} to be heard of ${p}`, WAIT_MS, async () => heard.includes(p));
+  await until(`the event ${what} of ${p}`, WAIT_MS, async () => heard.includes(p));
 }
 /** An event that comes after all earlier ones: once it arrived, all of them did. */
 let marks = 0;

@@ -91,7 +91,7 @@ describe('the retained presence', () => {
     const channel = agent('one');
     await opened(channel);
     const client = await otherClient();
-    // Until the agent has subscribed: then it answers. Questions before that reached nobody.
+    // Until the agent has subscribed: then it answers. Earlier questions have no receiver.
     const word = '0'.repeat(32);
     let isHeard = false;
     client.on('message', (_t, payload) => {
@@ -135,19 +135,19 @@ describe('a broker that carries no user properties', () => {
     await client.subscribeAsync(PRESENCE);
     const channel = agent('one');
     await opened(channel);
-    await until('the second word', WAIT_MS, async () => words === 2);
+    await until('the second publication', WAIT_MS, async () => words === 2);
     // An agent that took its own presence for another one's would have published it again by now.
     await clock.sleep(4_000);
     expect(words).toBe(2);
     expect(channel.problems()).toEqual([]);
     await say(client, 'offline');
-    await until('the truth', WAIT_MS, async () => presence().word === 'online');
+    await until('the corrected presence', WAIT_MS, async () => presence().word === 'online');
   });
 });
 
 describe('two agents under one name', () => {
   const settled = async (first: Channel, second: Channel) => {
-    await until('one of them to step aside', WAIT_MS, async () => isTaken(first) || isTaken(second));
+    await until('one of them to yield', WAIT_MS, async () => isTaken(first) || isTaken(second));
     await until('the other one', WAIT_MS, async () => (isTaken(first) ? second : first).isOpen());
   };
 
@@ -160,7 +160,7 @@ describe('two agents under one name', () => {
     client.on('message', (_topic, payload, { retain }) => void (retain || words.push(payload.toString())));
     await client.subscribeAsync(PRESENCE);
     const second = agent('two', 'id-2');
-    await until('the first to step aside', WAIT_MS, async () => isTaken(first));
+    await until('the first to yield', WAIT_MS, async () => isTaken(first));
     // Its presence may reach the first agent before the broker's acknowledgement reaches the second.
     await opened(second);
     expect(second.problems()).toEqual([]);
@@ -190,10 +190,10 @@ describe('two agents under one name', () => {
     // Until it has subscribed, so that it notices the other one.
     const client = await somebody311();
     await say311(client, 'offline');
-    await until('the truth', WAIT_MS, async () => presence().word === 'online');
+    await until('the corrected presence', WAIT_MS, async () => presence().word === 'online');
     await clock.sleep(5_500);
     const second = agent('two', 'id-2');
-    await until('the first to step aside', WAIT_MS, async () => isTaken(first));
+    await until('the first to yield', WAIT_MS, async () => isTaken(first));
     // Its presence may reach the first agent before the broker's acknowledgement reaches the second.
     await opened(second);
     expect(presence().word).toBe('online');

@@ -39,7 +39,7 @@ async function startCrowd(url: string): Promise<Crowd> {
 }
 
 const allReported = (crowd: Crowd, commit: (told: string) => boolean) =>
-  until('all statuses to be told', WAIT_MS, async () =>
+  until('all statuses to be reported', WAIT_MS, async () =>
     Object.entries(crowd.counts().told).some(([told, { hosts }]) => commit(told) && hosts === HOSTS.length),
   );
 

@@ -110,14 +110,14 @@ test('every event arrives, in order, and in the end the broker has the true stat
           reporter.changed();
           return outbox.length === 0;
         });
-        await until('the last to be heard', WAIT_MS, async () => came.includes(count));
+        await until('the last to be received', WAIT_MS, async () => came.includes(count));
         const seen = new Set<number>();
         for (const seq of came) {
           expect(seq === 1 || seen.has(seq - 1)).toBe(true);
           seen.add(seq);
         }
         expect(seen.size).toBe(count);
-        await until('the truth', WAIT_MS, async () => broker.retained.get('p/f/hosts/h/status') === '{"left":0}');
+        await until('the true state', WAIT_MS, async () => broker.retained.get('p/f/hosts/h/status') === '{"left":0}');
         await until('presence', WAIT_MS, async () => broker.retained.get('p/f/hosts/h/presence') === 'online');
       } finally {
         await reporter.stop();

@@ -44,7 +44,7 @@ test('an event that is never acknowledged is given up; the channel reconnects', 
   });
   broker.leavesOpen = () => false;
   // On a machine that stalls for the length of the time limit, another reconnect may be needed.
-  await until('the event to be taken', WAIT_MS, async () => (await channel.send(event(1))) === 'taken');
+  await until('the event to be accepted', WAIT_MS, async () => (await channel.send(event(1))) === 'taken');
   expect(openings).toBeGreaterThanOrEqual(2);
   await until('no problem', WAIT_MS, async () => channel.isOpen() && channel.problems().length === 0);
 });
@@ -74,7 +74,7 @@ test('a broker that does not acknowledge the subscription is a problem as well',
   await until('the problem', WAIT_MS, async () => channel.problems().length > 0);
   expect(channel.problems()).toMatchObject(UNANSWERED);
   broker.answersNoSubscription = false;
-  await until('the end of it', WAIT_MS, async () => channel.isOpen() && channel.problems().length === 0);
+  await until('the end of the problem', WAIT_MS, async () => channel.isOpen() && channel.problems().length === 0);
 });
 
 test('a stop waits three seconds at most to publish `offline`, whatever else is waited for', async () => {

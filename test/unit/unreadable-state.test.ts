@@ -104,7 +104,7 @@ test.each(['age.key', 'hash.key'])('an unreadable %s is named, and not replaced'
   expect(lstatSync(path.join(dir, name)).isSymbolicLink()).toBe(true);
 });
 
-/** SQLite says of a page that it cannot read what it says of a damaged one. */
+/** SQLite reports an unreadable page in the same words as a damaged one. */
 const damagePages = () => {
   const file = path.join(dir, 'history.db');
   writeFileSync(file, readFileSync(file).fill(0x5a, 4_096));
@@ -112,7 +112,7 @@ const damagePages = () => {
 };
 const setAside = () => readdirSync(dir).filter((name) => name.includes('corrupt'));
 
-test('a database that seems damaged is not set aside while the disk does not give what replaces it', () => {
+test('a database that seems damaged is not set aside while its replacement cannot be read from the disk', () => {
   open().close();
   damagePages();
   const copy = path.join(dir, 'inventory.json');
@@ -127,7 +127,7 @@ test('a database that seems damaged is not set aside while the disk does not giv
   expect(setAside()).toHaveLength(1);
 });
 
-test('a database of which the disk does not give a file is unreadable at work, and not damaged', () => {
+test('a database with an unreadable file is reported as unreadable, and not as damaged', () => {
   open().close();
   const db = new Database(damagePages());
   breakFile('part');

@@ -137,12 +137,12 @@ async function commitToAll({ broker, size, run }: Load, fleet: SimulatedFleet): 
 async function storm({ broker, size, run }: Load, fleet: SimulatedFleet): Promise<void> {
   const before = await fleet.counts();
   await broker.pause();
-  await fleet.until('all to notice', STEP_MS, ({ open }) => open === 0);
+  await fleet.until('all to notice the loss', STEP_MS, ({ open }) => open === 0);
   await broker.start();
   const began = Date.now();
   let peak = 0;
   let last = { opened: before.opened, at: began };
-  const back = await fleet.until('all to be back', STEP_MS, ({ open, opened }) => {
+  const back = await fleet.until('all to reconnect', STEP_MS, ({ open, opened }) => {
     const at = Date.now();
     if (at - last.at >= RATE_MS) {
       peak = Math.max(peak, ((opened - last.opened) * 1_000) / (at - last.at));
@@ -152,7 +152,7 @@ async function storm({ broker, size, run }: Load, fleet: SimulatedFleet): Promis
   });
   const online = (back.openedAt - began) / 1_000;
   // When the hosts have published again, a reader finds all retained messages.
-  await fleet.until('all to have said all again', STEP_MS, isTold(size));
+  await fleet.until('all to have published everything again', STEP_MS, isTold(size));
   run.record('storm', [online]);
   // If the storm is over before the second measurement, there is only an average.
   run.record('storm.peak', [Math.max(peak, size / online)]);

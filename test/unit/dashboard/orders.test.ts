@@ -58,7 +58,7 @@ describe('an answer', () => {
     expect(answered(order, refused)).toMatchObject({ state: 'refused', text: 'it came too late (CommandExpired)' });
   });
 
-  test('to a plan lists what would change', () => {
+  test('to a plan lists the planned changes', () => {
     const plan = {
       ...{ commit: null, held: null, error: null, issues: [], issuesTotal: 0, counts: { update: 2 }, actionsTotal: 2 },
       actions: [{ id: 'file:/etc/motd', op: 'update', why: ['content'] }],

@@ -145,7 +145,7 @@ describe('an accepted commit is not followed by an older one', () => {
 });
 
 describe('mode strict', () => {
-  /** The server sends only the commit `head` to whoever wants it, and hides `hidden`. */
+  /** The server sends only the commit `head` to any client, and hides `hidden`. */
   function hides(hidden: string, head: string): void {
     const content = execFileSync('git', ['cat-file', 'commit', head], { cwd: fixture.work });
     backend.intercept((_, response, body) => {

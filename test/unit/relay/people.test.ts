@@ -74,7 +74,7 @@ const messages = (count: number) =>
 const holder = () => leaseWordOf(broker.retained.get('p/f/relay/lease') ?? '')?.holder;
 /** A relay that ends between the chat's answer and its own message to the other relays may send a notification again. */
 const othersKnow = () =>
-  until('the others to know', () => {
+  until('the other relays to know', () => {
     const memory = readShared(broker.retained.get('p/f/relay/state') ?? '')?.[chatName];
     return memory !== undefined && memory.queue.length === 0 && Object.keys(memory.hosts).length > 0;
   });
@@ -186,7 +186,7 @@ test('if the broker delivers nothing to wildcards, the log names the setting for
   broker.givesToWildcards = false;
   const warned: string[] = [];
   startRelay({ log: { ...silentLog, warn: ({ error }) => warned.push(String(error)) } });
-  await until('a word about it', () => warned.length > 0);
+  await until('a log line about it', () => warned.length > 0);
   expect(warned[0]).toMatch(/cannot list the hosts; name them with `hosts` in relay.yaml/);
 });
 
