@@ -37,6 +37,12 @@ const running = async () =>
 const updating = async () => (await job.host().exec(['systemctl', 'show', '-P', 'ActiveState', UPDATE])).stdout.trim();
 const isWell = async () => (await fairlead(job.host(), 'sync')).code === 0;
 
+test('a start of its unit is over when the agent answers', async () => {
+  job.withJournal();
+  await job.host().exec(['systemctl', 'restart', UNIT], { timeoutMs: 170_000 });
+  expect((await fairlead(job.host(), 'status', '--json')).stdout).toContain('"schema"');
+});
+
 test('6. a commit replaces the image of the agent itself, and nothing else is touched', async () => {
   job.withJournal();
   const before = await identities(job.host(), watched);
