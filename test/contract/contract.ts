@@ -60,7 +60,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
   };
 
   describe(name, () => {
-    test('has claims, and its pure functions are deterministic and do not change their arguments', async () => {
+    test('a provider has claims, and its pure functions are deterministic and do not change their arguments', async () => {
       const { provider, want } = await given();
       const frozen = deepFreeze(want);
       expect(provider.claims(frozen.spec).length).toBeGreaterThan(0);

@@ -34,14 +34,17 @@ async function stoppedAt(phase: 'settle' | 'rollback'): Promise<void> {
   expect(stop.signal.aborted).toBe(true);
 }
 
-test.each(['settle', 'rollback'] as const)('even if the unfinished one was stopped in the phase %s', async (phase) => {
-  blockBroker();
-  world.commit('good', brokerRule('open'));
-  await world.run();
-  world.commit('cut', brokerRule('shut'));
-  await stoppedAt(phase);
-  expect(world.things.get('file:/broker-rule')?.value).toBe('shut');
-  world.commit('more', brokerRule('shut', { 'file:/b': { value: '1' } }));
-  expect(await world.run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
-  expect(world.things.get('file:/broker-rule')?.value).toBe('open');
-});
+test.each(['settle', 'rollback'] as const)(
+  'a commit that replaces an unfinished one answers for the connection that this one cut, even if it was stopped in the phase %s',
+  async (phase) => {
+    blockBroker();
+    world.commit('good', brokerRule('open'));
+    await world.run();
+    world.commit('cut', brokerRule('shut'));
+    await stoppedAt(phase);
+    expect(world.things.get('file:/broker-rule')?.value).toBe('shut');
+    world.commit('more', brokerRule('shut', { 'file:/b': { value: '1' } }));
+    expect(await world.run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
+    expect(world.things.get('file:/broker-rule')?.value).toBe('open');
+  },
+);

@@ -48,7 +48,7 @@ afterAll(async () => {
   await backend.stop();
 });
 
-test('it is fetched, checked by its validator, written, and observed like any other', async () => {
+test('a large file is fetched, checked by its validator, written, and observed like any other', async () => {
   withLog();
   payload('big', BIG);
   payload('below/too', BIG.slice(0, 2_000_000));
@@ -66,7 +66,7 @@ test('it is fetched, checked by its validator, written, and observed like any ot
   expect(await trial.cli('plan', '--dir', fixture.work)).toMatchObject({ code: 0 });
 });
 
-test('if its validator refuses it, the old one stays', async () => {
+test('a large file that its validator refuses leaves the old one in place', async () => {
   payload('big', OTHER);
   fixture.commit(manifest('["false", "%s"]'));
   const { code, stdout } = await trial.cli('sync');
@@ -77,7 +77,7 @@ test('if its validator refuses it, the old one stays', async () => {
   expect((await trial.cli('sync')).code).toBe(0);
 });
 
-test('it is repaired without the server and the object store, also by a daemon that just started', async () => {
+test('a large file is repaired without the server and the object store, also by a daemon that just started', async () => {
   withLog();
   await trial.stop();
   refuses = true;
@@ -92,7 +92,7 @@ test('it is repaired without the server and the object store, also by a daemon t
   await until('its record', PATIENCE_MS, async () => /drift/.test((await trial.cli('history')).stdout));
 });
 
-test('if the stored copy is damaged nothing is written, and it is fetched again', async () => {
+test('a large file whose stored copy is damaged is not written, and fetched again', async () => {
   withLog();
   refuses = false;
   expect((await trial.cli('sync')).code).toBe(0);

@@ -14,7 +14,7 @@ afterAll(() => trial.end());
 
 const status = async () => statusDocument.parse(JSON.parse((await trial.cli('status', '--json')).stdout));
 
-test('they are held until resume, and shown', async () => {
+test('paused resources are held until resume, and shown', async () => {
   expect((await trial.cli('pause', 'file:/srv/x', '--reason', 'moving')).code).toBe(0);
   expect((await status()).paused).toMatchObject([{ id: 'file:/srv/x', reason: 'moving', until: null }]);
   expect((await trial.cli('status')).stdout).toMatch(
@@ -24,7 +24,7 @@ test('they are held until resume, and shown', async () => {
   expect((await status()).paused).toBeUndefined();
 });
 
-test('they are held for as long as a command runs, whose exit code is that of the pause', async () => {
+test('paused resources are held for as long as a command runs, whose exit code is that of the pause', async () => {
   const self = [process.execPath, trial.main, '--root', trial.root];
   const during = await trial.cli('pause', 'file:/srv/x', '--', ...self, 'status', '--json');
   expect(statusDocument.parse(JSON.parse(during.stdout)).paused).toMatchObject([{ id: 'file:/srv/x' }]);

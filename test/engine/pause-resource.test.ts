@@ -49,7 +49,7 @@ test('a paused resource stays, with its dependents, while the rest of a commit i
   expect(images()).toEqual({ db: 'db:2', app: 'app:2', other: 'other:2' });
 });
 
-test('nothing that it depends on is replaced', async () => {
+test('nothing that a paused resource depends on is replaced', async () => {
   await engine.apply(files(1));
   const before = host.engine.containers().find((c) => c.config.Image === 'db:1')?.id;
   pause('service:shop/db');
@@ -60,7 +60,7 @@ test('nothing that it depends on is replaced', async () => {
   });
 });
 
-test('a repair leaves it alone, and repairs what is not paused', async () => {
+test('a repair leaves a paused resource alone, and repairs the others', async () => {
   const ran = await engine.apply(files(1));
   pause('service:shop/db');
   host.engine.end('shop-db-1');
@@ -79,7 +79,7 @@ test('a repair leaves it alone, and repairs what is not paused', async () => {
   expect({ db: status('shop-db-1'), other: status('shop-other-1') }).toEqual({ db: 'exited', other: 'running' });
 });
 
-test('it is not removed', async () => {
+test('a paused resource is not removed', async () => {
   await engine.apply(files(1));
   pause('service:shop/other');
   await engine.apply({ 'shop/compose.yaml': files(1)['shop/compose.yaml'].replace(/ {2}other.*\n/, '') });

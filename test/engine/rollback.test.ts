@@ -139,7 +139,7 @@ describe('a commit that does not settle', () => {
   });
 });
 
-test('and has no predecessor stays failed, and is not forgotten by the next run', async () => {
+test('a first commit has no predecessor: it stays failed, and is not forgotten by the next run', async () => {
   world.commit('first', BAD);
   expect(await run()).toMatchObject({ sync: 'failed', reason: 'Unhealthy' });
   const again = await run();
@@ -148,7 +148,7 @@ test('and has no predecessor stays failed, and is not forgotten by the next run'
   expect(world.deps().store.commits.get().lastGood).toBeNull();
 });
 
-test('stays unproven in the next run: nothing is pruned, nothing becomes good', async () => {
+test('an unproven change is still unproven in the next run: nothing is pruned, nothing becomes good', async () => {
   world.commit('one', { ...GOOD, 'file:/old': { value: '1' }, host: { rollback: 'off' } });
   await run();
   world.commit('two', { host: { rollback: 'off' }, ...BAD });

@@ -121,7 +121,7 @@ test.each<[string, string[], string[]]>([
   ['one with a port', ['ports: ["8080:80"]'], ['1']],
   ['one with a name of its own', ['container_name: shop-web-1'], ['1']],
   ['one that gets SIGTERM after its hooks', ['pre_stop: [{command: ["true"]}]'], ['1']],
-])('recreated: %s', async (_what, keys, numbers) => {
+])('whenever the agent dies, a service is recreated in the end: %s', async (_what, keys, numbers) => {
   const deaths = await sweep(
     () => engine.apply(compose(0, ...keys)),
     () => engine.apply(compose(1, ...keys)),
@@ -150,7 +150,7 @@ describe.each<[string, string[], string[]]>([
   });
 });
 
-test('created for the first time', async () => {
+test('whenever the agent dies, a service is created in the end', async () => {
   const deaths = await sweep(
     async () => undefined,
     () => {
@@ -169,7 +169,7 @@ test.each<[string, string[]]>([
     'both, start-first',
     [`pre_start: [{command: ["touch", "prepared"]}]`, `post_start: [{command: ["touch", "started"]}]`, first],
   ],
-])('with hooks: %s completed before the container counts as started', async (_what, keys) => {
+])('whenever the agent dies, hooks: %s completed before the container counts as started', async (_what, keys) => {
   const deaths = await sweep(
     () => engine.apply(compose(0, ...keys)),
     () => {
@@ -197,18 +197,21 @@ test.each<[string, string[]]>([
   ],
   [', with a name of its own', ['container_name: shop-web-1']],
   [', after pre_start', ['pre_start: [{command: ["true"]}]']],
-])('if the new one does not become well, the previous one is back%s', async (_what, keys) => {
-  const numbers = keys.includes('scale: 2') ? ['1', '2'] : ['1'];
-  const deaths = await sweep(
-    () => engine.apply(compose(0, ...keys)),
-    () => engine.apply(compose(1, ...keys, CRASH)),
-    (told) => expect(state(), told).toEqual(running(...numbers.map((n) => `${n} 0`))),
-  );
-  expect(deaths).toBeGreaterThanOrEqual(4);
-});
+])(
+  'whenever the agent dies, a container that does not become well is replaced by the previous one again%s',
+  async (_what, keys) => {
+    const numbers = keys.includes('scale: 2') ? ['1', '2'] : ['1'];
+    const deaths = await sweep(
+      () => engine.apply(compose(0, ...keys)),
+      () => engine.apply(compose(1, ...keys, CRASH)),
+      (told) => expect(state(), told).toEqual(running(...numbers.map((n) => `${n} 0`))),
+    );
+    expect(deaths).toBeGreaterThanOrEqual(4);
+  },
+);
 
 describe('without a rollback', () => {
-  test('failure_action: rollback keeps the failed one, stopped, and does not try it again', async () => {
+  test('whenever the agent dies, failure_action: rollback keeps the failed container, stopped, and does not try it again', async () => {
     const keys = ['deploy: {update_config: {failure_action: rollback}}'];
     const deaths = await sweep(
       () => engine.apply(compose(0, ...keys)),
@@ -220,7 +223,7 @@ describe('without a rollback', () => {
   });
 });
 
-test('fewer replicas, and more', async () => {
+test('whenever the agent dies, a service gets fewer replicas in the end, and more', async () => {
   const of = (scale: number) => compose(0, `scale: ${scale}`);
   const deaths = await sweep(
     () => engine.apply(of(3)),
@@ -235,7 +238,7 @@ test('fewer replicas, and more', async () => {
   );
 });
 
-test('another image', async () => {
+test('whenever the agent dies, a service gets another image in the end', async () => {
   const of = (tag: number) => ({
     'shop/compose.yaml': `services: {web: {image: "app:${tag}", environment: {WORD: "${tag}"}, ${CHECK}}}\n`,
   });
@@ -247,7 +250,7 @@ test('another image', async () => {
   expect(deaths).toBeGreaterThanOrEqual(6);
 });
 
-test('another network', async () => {
+test('whenever the agent dies, a service gets another network in the end', async () => {
   const of = (internal: boolean) => ({
     'shop/compose.yaml': `services:
   web: {image: "app:1", environment: {WORD: "0"}, networks: [one], ${CHECK}}
@@ -268,7 +271,7 @@ networks: {one: {internal: ${internal}}}
   expect(deaths).toBeGreaterThanOrEqual(3);
 });
 
-test('a service whose network, volumes and processes another service shares', async () => {
+test('whenever the agent dies, a service whose network, volumes and processes another service shares is recreated in the end', async () => {
   const of = (word: number): Repo => ({
     'shop/compose.yaml': `services:
   web: {image: "app:1", environment: {WORD: "${word}"}, ${CHECK}}
@@ -293,7 +296,7 @@ test('a service whose network, volumes and processes another service shares', as
   expect(deaths).toBeGreaterThanOrEqual(8);
 });
 
-test('removed with everything that it had', async () => {
+test('whenever the agent dies, a service is removed in the end with everything that it had', async () => {
   const deaths = await sweep(
     () => engine.apply({ ...compose(0, 'scale: 2'), 'a.yaml': 'files: {/srv/a: {content: a}}\n' }),
     () => engine.apply({ 'a.yaml': 'files: {/srv/a: {content: a}}\n' }),

@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => trial.end());
 
-test('plan lists it first, with the value for the next boot only', async () => {
+test('plan lists a setting first, with the value for the next boot only', async () => {
   const { actions } = JSON.parse((await trial.cli('plan', '--json')).stdout) as PlanDocument;
   expect(actions[0]).toMatchObject({
     id: 'sysctl:net.ipv4.tcp_keepalive_time',

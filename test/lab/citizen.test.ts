@@ -45,7 +45,7 @@ async function stopsWell(): Promise<void> {
   expect(differing(before, await identities(host, watched))).toEqual([]);
 }
 
-test('stopped during a pull that hangs: it ends in time, and no managed resource is affected', async () => {
+test('an agent that is stopped during a pull that hangs ends in time, and no managed resource is affected', async () => {
   await lab.infra.sh('kill -STOP $(pidof docker-registry)');
   const commit = await repo.commit(
     { [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:2' }) },
@@ -61,7 +61,7 @@ test('stopped during a pull that hangs: it ends in time, and no managed resource
   expect((await synced(commit)).bad).toEqual([]);
 });
 
-test('stopped during a job: the job is ended, and run again by the next start', async () => {
+test('an agent that is stopped during a job ends the job, which the next start runs again', async () => {
   const job = 'jobs: {long: {run: [sh, -c, "echo began >> /run/long; until test -e /run/go; do sleep 0.1; done"]}}\n';
   const commit = await repo.commit({ [`${H}/job.yaml`]: job }, 'A long job');
   await fairlead(host, 'sync', '--no-wait');

@@ -26,7 +26,7 @@ const OLD = Buffer.from('old\n');
 const NEW = Buffer.alloc(20_000, 'new\n');
 const text = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : null);
 
-describe.skipIf(!isRoot)('data on the disk when the operation returns:', () => {
+describe.skipIf(!isRoot)('durable when the operation returns:', () => {
   let disk: CutDisk;
   beforeAll(async () => {
     disk = await createCutDisk();
@@ -42,7 +42,7 @@ describe.skipIf(!isRoot)('data on the disk when the operation returns:', () => {
   };
   const filesOf = (dir: string) => createFiles({ root: dir });
 
-  test('data without a sync is lost, otherwise these tests would prove nothing', async () => {
+  test('nothing without a sync, otherwise these tests would prove nothing', async () => {
     const dir = await place('control', { old: OLD });
     writeFileSync(path.join(dir, 'lost'), NEW);
     const found = await disk.cut((at) => readdirSync(path.join(at, 'control')));

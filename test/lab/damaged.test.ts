@@ -94,7 +94,7 @@ test('a damaged write-ahead log after a kill loses the last writes, and no owner
   await expectAllKnown();
 });
 
-test('damaged while the agent runs: repairs continue, and the database is created again at the next start at the latest', async () => {
+test('a database that is damaged while the agent runs is created again at the next start at the latest, and repairs continue meanwhile', async () => {
   await damage(`${GARBAGE}spoil(0,size)`);
   await host.sh('echo tampered > /etc/app/motd');
   await until(

@@ -85,7 +85,7 @@ const expected = (version: number) =>
     ...['web', `only${version}`].map((name) => `shop-${name}-1 running`),
   ].sort();
 
-test('wherever it is killed, the next run converges', async () => {
+test('wherever the agent is killed, the next run converges', async () => {
   const direct = ['sh', '-c', `${ONCE} /etc/fairlead/direct.yaml`];
   await host.exec(direct);
   expect(await stateOfHost()).toEqual(expected(0));

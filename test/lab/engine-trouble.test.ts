@@ -78,7 +78,7 @@ beforeEach(() =>
   onTestFailed(async () => console.error((await host.journal('fairlead.service')).split('\n').slice(-60).join('\n'))),
 );
 
-test('restarted during an apply: the rest is done when it is back, and its events are received again', async () => {
+test('a restart of Docker during an apply: the rest is done when it is back, and its events are received again', async () => {
   const names = Array.from({ length: 6 }, (_, i) => `s${i}`);
   const commit = await repo.commit(
     {
@@ -102,7 +102,7 @@ test('restarted during an apply: the rest is done when it is back, and its event
   );
 });
 
-test('its socket is gone: it is reported, files are repaired nevertheless, and containers when it is back', async () => {
+test('a missing socket of Docker is reported, files are repaired nevertheless, and containers when it is back', async () => {
   await host.exec(['mv', '/run/docker.sock', '/run/docker.sock.away']);
   // An existing connection continues to work: only a new one finds the socket gone.
   await host.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
@@ -139,7 +139,7 @@ process.on('SIGUSR2', () => { shut = true; for (const end of [...streams]) end()
 process.on('SIGHUP', () => { shut = false; });
 `;
 
-test('its event stream is cut: it is reported, and changes without an event are found when it is back', async () => {
+test('a cut event stream of Docker is reported, and changes without an event are found when it is back', async () => {
   await host.write('/srv/proxy.cjs', PROXY);
   await host.sh(
     `systemd-run -q --unit proxy ${NODE} /srv/proxy.cjs; echo 'docker: {socket: /run/proxy.sock}' >> /etc/fairlead/agent.yaml`,
@@ -181,7 +181,7 @@ test('its event stream is cut: it is reported, and changes without an event are 
   await statusWhere(lab.infra, 'edge-1', 'well', (s) => hasLooked(s) && s.sync === 'synced' && s.health === 'healthy');
 });
 
-test('hung: every call times out, the agent reports it and stays alive, and continues when the engine does', async () => {
+test('Docker hangs: every call times out, the agent reports it and stays alive, and continues when Docker does', async () => {
   const pid = (await host.exec(['systemctl', 'show', '--value', '-p', 'MainPID', 'docker.service'])).stdout.trim();
   const commit = await repo.commit(
     { [`${H}/shop/compose.yaml`]: stack({ web: { image: '2' }, db: { image: '1' } }) },
@@ -204,7 +204,7 @@ test('hung: every call times out, the agent reports it and stays alive, and cont
 const HANGING_RUNC =
   '#!/bin/sh\ncase " $* " in *" create "*) [ ! -e /run/hang ] || exec sleep 1000 ;; esac\nexec /usr/sbin/runc.real "$@"\n';
 
-test('a port that it lost track of in a power cut: it is reported, no commit is blamed, and a restart of the engine fixes it', async () => {
+test('a port that Docker lost track of in a power cut is reported, no commit is blamed, and a restart of Docker fixes it', async () => {
   // Docker 28 allocates a port when the container exists; older engines before.
   const old = lab.host('edge-2');
   await old.sh('mv /usr/sbin/runc /usr/sbin/runc.real');
@@ -231,7 +231,7 @@ test('a port that it lost track of in a power cut: it is reported, no commit is 
   await exactly({ 'shop-web-1': '3' }, old);
 });
 
-test('its disk is full during a pull: running containers are left alone, it is reported, and retried when there is space', async () => {
+test('a full disk of Docker during a pull is reported, running containers are left alone, and the pull is retried when there is space', async () => {
   await host.exec(['systemctl', 'stop', 'docker.socket', 'docker.service'], { timeoutMs: 60_000 });
   await host.sh('mkdir -p /mnt/small; mount -t tmpfs -o size=48m tmpfs /mnt/small');
   await host.sh(`sed -i 's#^{#{"data-root":"/mnt/small",#' /etc/docker/daemon.json; systemctl start docker.service`);

@@ -26,7 +26,7 @@ const apply = (yaml: string, more: Record<string, string | Uint8Array> = {}) =>
 /** Leaves no entry but the anchor, so that no test sees another's. */
 const clear = async () => expect((await apply('')).run.failed).toBe(0);
 
-test('restores the original file with its mode and owner when the entry is removed', async () => {
+test('removing the entry of a file restores the original with its mode and owner', async () => {
   await host.sh(`mkdir -p /etc/old/dir; chmod 0711 /etc/old/dir; chown daemon /etc/old/dir
     printf 'mine\\0\\377' > /etc/old/file; chmod 0604 /etc/old/file; chown daemon:mail /etc/old/file
     ln -s /nowhere /etc/old/link; echo unwanted > /etc/old/unwanted; echo same > /etc/old/same`);

@@ -23,7 +23,7 @@ const job = (name: string, script: string, more = '') =>
   `  ${name}: {run: [sh, -c, ${JSON.stringify(script)}]${more}}\n`;
 const running = async (pattern: string) => (await host.exec(['pgrep', '-f', pattern], { check: false })).stdout.trim();
 
-test('runs when it is new, when it changed, and when something before it changed; not otherwise', async () => {
+test('a job runs when it is new, when it changed, and when something before it changed; not otherwise', async () => {
   const yaml = (word: string, script = 'echo ran >> /run/job-log') =>
     `files:\n  /srv/in: {content: ${word}}\n  /srv/other: {content: ${word}}\njobs:\n${job('change', script, ', after: ["file:/srv/in"]')}${job('once', 'echo once >> /run/once', ', when: once, after: ["file:/srv/in"]')}`;
   expect((await apply(yaml('a'))).run.sync).toBe('synced');
@@ -43,7 +43,7 @@ test('runs when it is new, when it changed, and when something before it changed
   expect((await read('/run/job-log')).endsWith('third\nfourth\n')).toBe(true);
 });
 
-test('always runs in every run, unless `unless` holds; that is no drift', async () => {
+test('a job with `when: always` runs in every run, unless `unless` holds; that is no drift', async () => {
   const yaml = `files: {/srv/anchor: {content: x}}\njobs:\n${job('always', 'echo x >> /run/always; touch /run/enough', ', when: always, unless: [test, -e, /run/enough]')}`;
   await apply(yaml);
   expect(done(await engine.again())).toEqual([]);
@@ -56,7 +56,7 @@ test('always runs in every run, unless `unless` holds; that is no drift', async 
   ]);
 });
 
-test('gets user, directory, environment and arguments as they were written, and nothing else', async () => {
+test('a job gets user, directory, environment and arguments as they were written, and nothing else', async () => {
   const script = 'id -un; id -Gn; pwd; echo "$A|$0|$1|$2"; env | cut -d= -f1 | sort | xargs';
   const argv = JSON.stringify(['sh', '-c', script, '%n $HOME ${A}', 'a \'b\' "c"', 'two\nlines']);
   await host.sh('usermod -aG mail daemon');

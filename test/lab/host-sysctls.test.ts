@@ -53,7 +53,7 @@ test("a setting is applied at once under the protection of the agent's unit, and
   expect((await host.exec(['grep', '-v', '^#', FILE])).stdout).toBe('net.ipv4.tcp_keepalive_time = 600\n');
 });
 
-test('systemd applies it at boot from that file', async () => {
+test('systemd applies a setting at boot from its file', async () => {
   withJournal();
   await host.sh(`echo 5 > ${SETTING}; /usr/lib/systemd/systemd-sysctl --prefix=/net/ipv4/tcp_keepalive_time`);
   expect(await value()).toBe('600');

@@ -102,7 +102,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.stop());
 
-test('the container has them; on the host only root can read them', async () => {
+test('the container has its secrets; on the host only root can read them', async () => {
   withJournal();
   expect(await has()).toEqual([TOKENS[0], PASSWORDS[0]]);
   const { stdout } = await host.sh(
@@ -113,7 +113,7 @@ test('the container has them; on the host only root can read them', async () => 
   );
 });
 
-test('encrypted again with the same values, they cause no change', async () => {
+test('secrets that are encrypted again with the same values cause no change', async () => {
   withJournal();
   const before = await identity();
   await repo.commit(await stack(TOKENS[0], PASSWORDS[0]), 'The same, encrypted anew');
@@ -121,7 +121,7 @@ test('encrypted again with the same values, they cause no change', async () => {
   expect(await identity()).toEqual(before);
 });
 
-test('after a power cut the container has them, without the repository', async () => {
+test('after a power cut the container has its secrets, without the repository', async () => {
   withJournal();
   await lab.infra.exec(['systemctl', 'stop', 'nginx']);
   await host.powerOff();
@@ -132,7 +132,7 @@ test('after a power cut the container has them, without the repository', async (
   await until('the daemon', 60_000, async () => (await fairlead(host, 'sync')).code === 0);
 });
 
-test('after a rotation the container gets the new ones: a mounted file by a restart, a variable by a new container', async () => {
+test('after a rotation the container gets the new secrets: a mounted file by a restart, a variable by a new container', async () => {
   withJournal();
   const [id, began] = await identity();
   await repo.commit(await stack(TOKENS[1], PASSWORDS[0]), 'Another token');
@@ -151,7 +151,7 @@ test('after a rotation the container gets the new ones: a mounted file by a rest
   expect((await identity())[0]).not.toBe(id);
 });
 
-test('one that this host cannot decrypt refuses the commit, is named, and leaves the container alone', async () => {
+test('a secret that this host cannot decrypt refuses the commit, is named, and leaves the container alone', async () => {
   withJournal();
   const before = await identity();
   const other = 'age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj';
@@ -197,7 +197,7 @@ test('a commit that changes only the executable bit changes the mode, and restar
   expect((await host.exec(id)).stdout).toBe(before);
 });
 
-test('no log, answer, topic, database page, label or temporary file contains one', async () => {
+test('no log, answer, topic, database page, label or temporary file contains a secret', async () => {
   withJournal();
   const sealed = [...TOKENS, ...PASSWORDS, ...Object.values(KEYS)];
   const all = [...sealed, ...LABELS];

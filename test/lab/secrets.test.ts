@@ -53,7 +53,7 @@ test("Debian's age and ours decrypt each other's files, with the host’s own ke
   await host.sh('rm /root/*.age');
 });
 
-test('files, units and drop-ins contain them; output that quotes them is masked', async () => {
+test('files, units and drop-ins contain their secrets; output that quotes them is masked', async () => {
   withJournal();
   await host.sh(`printf '%s\\n' '${TOKEN}' | age -a -r ${recipient} > /tmp/token.age`);
   const token = await text('/tmp/token.age');
@@ -130,7 +130,7 @@ test('a lost key is a clear error; running resources stay', async () => {
   expect(await text('/etc/new')).toBe(TOKEN);
 });
 
-test('no log, answer, topic, database page or temporary file contains one', async () => {
+test('no log, answer, topic, database page or temporary file contains a secret', async () => {
   withJournal();
   for (const id of ['file:/etc/db', 'file:/etc/token', 'unit:quiet.service']) {
     await say('show', id);

@@ -116,7 +116,7 @@ test.each<[string, string[], string[]]>([
   ['one container, start-first', [first], ['1']],
   ['two containers', ['scale: 2'], ['1', '2']],
 ])(
-  'recreated: %s',
+  'whenever the agent dies, a service is recreated in the end: %s',
   async (_what, keys, numbers) => {
     await engine.apply(compose(0, ...keys));
     await die(
@@ -131,7 +131,7 @@ test.each<[string, string[], string[]]>([
 );
 
 test(
-  'with hooks: post_start completed',
+  'whenever the agent dies, post_start of a recreated service completed',
   async () => {
     const out = 'volumes: ["/srv/out:/out"]';
     const hooks = (round: number) => [
@@ -160,7 +160,7 @@ test.each<[string, string[]]>([
   ['', []],
   [', start-first', [first]],
 ])(
-  'if the new one does not become well, the previous one is back%s',
+  'whenever the agent dies, a service whose new container does not become well has its previous one back%s',
   async (_what, keys) => {
     await engine.apply(compose(0, ...keys));
     await die(
@@ -173,7 +173,7 @@ test.each<[string, string[]]>([
 );
 
 test(
-  'with failure_action: rollback and no rollback of the commit',
+  'whenever the agent dies, failure_action: rollback restores the previous container without a rollback of the commit',
   async () => {
     const staying = await engineOn(host, { docker: agent.docker });
     const keys = ['deploy: {update_config: {failure_action: rollback}}'];
@@ -196,7 +196,7 @@ test(
 );
 
 test(
-  'fewer replicas',
+  'whenever the agent dies, a service gets fewer replicas in the end',
   async () => {
     await die(
       6,

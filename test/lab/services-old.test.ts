@@ -111,7 +111,7 @@ const converges = async (wanted: typeof PROJECTS) => {
 
 test('the same projects without those keys converge', () => converges(without), 10 * MINUTES);
 
-test('it uses the hardware address of a first network, and only that', async () => {
+test('an old Docker engine uses the hardware address of a first network, and only that', async () => {
   const macs = async () =>
     (
       await old.sh("docker inspect -f '{{range .NetworkSettings.Networks}}{{.MacAddress}} {{end}}' macs-web-1")
@@ -119,7 +119,11 @@ test('it uses the hardware address of a first network, and only that', async () 
   expect(await macs()).toBe('02:42:0a:5b:01:01');
 });
 
-test('the others converge as well; then nothing is left to do', () => converges({ ...able, ...without }), 15 * MINUTES);
+test(
+  'the other projects converge as well; then nothing is left to do',
+  () => converges({ ...able, ...without }),
+  15 * MINUTES,
+);
 
 /** As a person would after reading the message. */
 function withoutNewKeys(text: string): string {

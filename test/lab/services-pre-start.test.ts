@@ -83,7 +83,7 @@ const names = async () =>
 
 const FIRST = `[{command: ${note('one $$A')}, environment: {A: hook}}, {command: ${note('two')}, image: "infra:5000/app:2"}]`;
 
-test('they run one after another before the service does, and are removed then', async () => {
+test('pre_start hooks run one after another before the service does, and are removed then', async () => {
   const { outcome } = await engine.apply(stack(FIRST));
   expect(outcome.problems).toEqual([]);
   expect(await log()).toEqual(['one hook', 'two', 'web']);
@@ -96,7 +96,7 @@ test('they run one after another before the service does, and are removed then',
   expect([await ids(), await log()]).toEqual([before, ['web']]);
 });
 
-test('one that fails prevents the start of the service, and the previous container is restored', async () => {
+test('a pre_start hook that fails prevents the start of the service, and the previous container is restored', async () => {
   const before = await ids();
   const failing = `[{command: ${note('good')}}, {command: ${note('bad', 'echo no such table; exit 3')}}, {command: ${note('never')}}]`;
   const { outcome } = await engine.apply(stack(failing));
@@ -107,7 +107,7 @@ test('one that fails prevents the start of the service, and the previous contain
   expect([await ids(), await names()]).toEqual([before, ['shop-web-1']]);
 });
 
-test('with start-first one that cannot be started leaves the running container alone', async () => {
+test('with start-first, a pre_start hook that cannot be started leaves the running container alone', async () => {
   const started = async () =>
     (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout;
   const before = await started();
@@ -121,7 +121,7 @@ test('with start-first one that cannot be started leaves the running container a
   expect([await started(), await names()]).toEqual([before, ['shop-web-1']]);
 });
 
-test('they run once for the service, or once for each of its containers', async () => {
+test('pre_start hooks run once for the service, or once for each of its containers', async () => {
   const hooks = `[{command: ${note('each')}, per_replica: true}, {command: ${note('once')}}]`;
   const two = '    scale: 2\n';
   expect((await engine.apply(stack(hooks, two))).outcome.problems).toEqual([]);
@@ -135,7 +135,7 @@ test('they run once for the service, or once for each of its containers', async 
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('their leftovers of a crash do not count as containers of the service, and are removed by the next run', async () => {
+test('leftovers of pre_start hooks after a crash do not count as containers of the service, and are removed by the next run', async () => {
   expect((await engine.apply(stack('[]'))).outcome.problems).toEqual([]);
   await log();
   dies = true;
@@ -156,7 +156,7 @@ test('their leftovers of a crash do not count as containers of the service, and 
 });
 
 test.each(['removing', 'dead'] as const)(
-  'one that somebody removes (%s) is reported, and no commit is blamed',
+  'a pre_start hook that somebody removes (%s) is reported, and no commit is blamed',
   async (status) => {
     const before = await ids();
     const slow = stack('[{command: ["/bin/busybox", sleep, "1000"]}]');

@@ -73,7 +73,7 @@ test('each of the containers is the same as docker compose creates', async () =>
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
-test('one resource for all of its containers: claims by name, and one report', async () => {
+test('a service with several containers is one resource: claims by name, and one report', async () => {
   const provider = engine.deps.providers.get('service');
   const { resources } = await engine.load(compose());
   const want = resources.find((r) => r.id === 'service:shop/web');

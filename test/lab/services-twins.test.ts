@@ -110,7 +110,7 @@ describe('the containers', () => {
 });
 
 test(
-  'that lack any one key are reported with that key',
+  'containers that lack any one key are reported with that key',
   async () => {
     // The name of a key if it is one of several with the same effect.
     const other: Record<string, readonly string[]> = {

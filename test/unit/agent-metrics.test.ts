@@ -237,7 +237,7 @@ describe('the counters', () => {
   });
 });
 
-test('find the last good sync before a restart in the history', () => {
+test('the last good sync before a restart is found in the history', () => {
   const store = openStore({ dir: path.join(directory(), 'state'), now: () => new Date(), log: silentLog });
   const record = (
     trigger: 'schedule' | 'drift',

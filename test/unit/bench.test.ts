@@ -137,7 +137,7 @@ describe('a row', () => {
   });
 });
 
-test('is marked in the terminal if it misses, and counted', () => {
+test('a row that misses is marked in the terminal, and counted', () => {
   const idle = outcome('idle', { 'anonymous.fairlead': [60] });
   const text = verdictsText(verdictsOf({ idle }, [row(30)]), 0);
   expect(text[1]).toMatch(/anonymous memory +60\.0 MB +≤ 30 MB +misses$/);

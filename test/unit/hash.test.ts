@@ -32,7 +32,7 @@ const { spec } = fc.letrec((tie) => ({
   ),
 }));
 
-test('equals that of the JSON of the same value with sorted keys', () => {
+test('the canonical hash equals that of the JSON of the same value with sorted keys', () => {
   fc.assert(
     fc.property(spec, (value) => {
       expect(canonicalText(value, sha256)).toBe(JSON.stringify(canonical(value)) ?? 'null');
@@ -41,7 +41,7 @@ test('equals that of the JSON of the same value with sorted keys', () => {
   );
 });
 
-test('has the same value as in the first version', () => {
+test('the canonical hash of a value is the same as in the first version', () => {
   const value = { b: [1, undefined, 'x'], a: { 10: 'z', 9: null, u: undefined }, bytes: new Uint8Array([1, 2, 3]) };
   expect(canonicalHash(value, sha256)).toBe('v1:8ea3842c18f5b8b52c5e002ad258438bf64a13e8ff730afa4990b527f09d32c0');
 });

@@ -27,7 +27,7 @@ test('the default order: settings, networks and volumes, files, units, services,
   ]);
 });
 
-test('which kinds answer a trait differently from most', () => {
+test('these kinds answer a trait differently from most', () => {
   const names = (is: (traits: Traits) => boolean) =>
     all
       .filter((kind) => is(kind.traits))

@@ -30,38 +30,38 @@ const REPO = {
   'hosts/a/shop/compose.yaml': 'services: {web: {image: "app:${a}", environment: {D: "${d}"}}}\n',
 };
 
-test('override fleet, role and host, and agent.yaml itself overrides its file', async () => {
+test('local variables override fleet, role and host, and agent.yaml itself overrides its file', async () => {
   const vars = await open('vars: {d: agent}\n', 'c: file\nd: file\n');
   const loaded = await loadRepo(REPO, { localVars: vars.current });
   expect(textOf(loaded, 'file:/etc/a')).toBe('fleet role file agent');
 });
 
-test('reach the variables of Compose as well', async () => {
+test('local variables reach the variables of Compose as well', async () => {
   const loaded = await loadRepo(REPO, { localVars: (await open('vars: {a: "2", d: 5}\n')).current });
   expect(find(loaded, 'service:shop/web')?.spec).toMatchObject({ image: 'app:2' });
 });
 
-test('change the hash of a commit, which decides whether it is known to be bad', async () => {
+test('local variables change the hash of a commit, which decides whether it is known to be bad', async () => {
   const content = async (lines: string) => (await loadRepo(REPO, { localVars: (await open(lines)).current })).content();
   expect(await content('vars: {d: x}\n')).not.toBe(await content('vars: {d: y}\n'));
 });
 
-test('leave the hash unchanged if nothing uses them', async () => {
+test('local variables leave the hash unchanged if nothing uses them', async () => {
   const content = async (lines: string) => (await loadRepo(REPO, { localVars: (await open(lines)).current })).content();
   expect(await content('vars: {other: x}\n')).toBe(await content(''));
 });
 
-test('know where they were written', async () => {
+test('local variables know where they were written', async () => {
   const vars = (await open('vars:\n  d: agent\n', '# a comment\nc: file\n')).current();
   expect(vars.get('c')?.origin).toEqual({ file, line: 2, layer: 'agent.yaml' });
   expect(vars.get('d')?.origin).toEqual({ file: AGENT, line: 4, layer: 'agent.yaml' });
 });
 
-test('may be in a JSON file as well', async () => {
+test('local variables may be in a JSON file as well', async () => {
   expect((await open('', '{"c": {"ports": [1, 2]}}')).current().get('c')?.value).toEqual({ ports: [1, 2] });
 });
 
-test('an empty file has none', async () => {
+test('an empty file has no variables', async () => {
   expect((await open('', '')).current().size).toBe(0);
 });
 

@@ -32,33 +32,33 @@ const PLAN: PlanDocument = {
   ],
 };
 
-test('begins with a summary', () => {
+test('a plan begins with a summary', () => {
   expect(planText(PLAN, reader).split('\n')[0]).toBe('Plan for commit abcdef0: 1 to update, 2 to remove');
 });
 
-test('prints a common hold once, and an individual hold with its action', () => {
+test('a plan prints a common hold once, and an individual hold with its action', () => {
   const text = planText(PLAN, reader);
   expect(text.split(HELD)).toHaveLength(2);
   expect(text).toContain('held: its mode is observe');
 });
 
-test('lists what stays of a decommissioned host', () => {
+test('a plan lists what stays of a decommissioned host', () => {
   const plan = { ...PLAN, held: null, actions: [], stays: ['volume:shop/db'] };
   expect(planText(plan, reader)).toBe('stays: volume:shop/db, with its data; delete it by hand if nobody needs it');
 });
 
-test('lists what stays', () => {
+test('a plan lists what stays', () => {
   expect(planText(PLAN, reader)).toContain(
     '- volume:shop/db  remove  volume: shop_db stays on the host, with its data',
   );
 });
 
-test('shows the lines of a text one by one, without control sequences', () => {
+test('a plan shows the lines of a text one by one, without control sequences', () => {
   const lines = planText(PLAN, reader).split('\n');
   expect(lines.slice(3, 7)).toEqual(['    --- /etc/a', '    +++ /etc/a', '    -1', '    +2·[0m']);
 });
 
-test('of a host that matches has no summary', () => {
+test('a plan of a host that matches has no summary', () => {
   expect(planText({ ...PLAN, held: null, actions: [] }, reader)).toBe(
     'Nothing to do: the host matches commit abcdef0.',
   );

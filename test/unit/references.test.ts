@@ -12,7 +12,7 @@ const errorsOf = async (files: Record<string, string>): Promise<string[]> => {
 const NAMES =
   'files:\n  /etc/a: {content: x, notify: ["unit:x.service"]}\n  /etc/b: {content: x, after: ["job:j"], reload: ["unit:y.service"]}\n';
 
-test('are reported together with all other errors', async () => {
+test('missing references are reported together with all other errors', async () => {
   expect(await errorsOf({ 'a.yaml': `${NAMES}  /etc/c: {contnt: x}\n  /etc/d: {source: nope}\n` })).toEqual([
     'a.yaml:4: unknown key `contnt`; did you mean `content`?',
     expect.stringMatching(/^a.yaml:5: `source: nope` is not in the repository/),

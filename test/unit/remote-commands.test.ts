@@ -516,7 +516,7 @@ describe('a message on the command topics', () => {
 });
 
 const received: ReceivedCommand = { text: text('pause'), reply: NOWHERE };
-test('is not accepted after the stop', async () => {
+test('no command is accepted after the stop', async () => {
   const host = createHost();
   const remote = host.live();
   remote.stop();

@@ -57,7 +57,7 @@ describe('layers', () => {
     expect(loaded.labels).toEqual({ site: 'berlin', ring: 'canary' });
   });
 
-  test('contain a role once that is reached in two ways, at its first place', async () => {
+  test('contain a role that is reached in two ways once, at its first place', async () => {
     const loaded = await loadRepo({
       'roles/a/role.yaml': 'roles: [base]\n',
       'roles/b/role.yaml': 'roles: [base]\n',

@@ -28,7 +28,7 @@ test.each([
     ', killed by SIGKILL, probably out of memory at its limit of 16 MiB; raise mem_limit, unless somebody killed it',
   ],
   ['without a limit', {}, 0, ', killed by SIGKILL'],
-] as const)('out of memory, %s', (_what, state, memory, words) => {
+] as const)('a container out of memory, %s', (_what, state, memory, words) => {
   expect(said(ended(state, memory))).toBe(`exited (137)${words}; its last lines: loading`);
 });
 

@@ -44,7 +44,7 @@ test('applying its additions and removals turns one text into the other', () => 
   );
 });
 
-test('is as short as that of diff(1)', () => {
+test('the diff is as short as that of diff(1)', () => {
   const from = 'a\nb\nc\na\nb\nb\na\n';
   const to = 'c\nb\na\nb\na\nc\n';
   const count = (text: string) => text.split('\n').filter((l) => /^[-+]/.test(l) && !/^(---|\+\+\+)/.test(l)).length;

@@ -39,12 +39,12 @@ test('there are enough projects', () => {
   expect(Object.keys(PROJECTS).length).toBeGreaterThanOrEqual(80);
 });
 
-test('they have every path that fairlead reads as docker compose does', () => {
+test('the projects have every path that fairlead reads as docker compose does', () => {
   expect(equal.length).toBeGreaterThan(300);
   expect(equal.filter((path) => !touched.has(path) && !isExcluded(path))).toEqual([]);
 });
 
-test('no excluded path occurs in them, and every excluded path exists', () => {
+test('no excluded path occurs in the projects, and every excluded path exists', () => {
   expect(Object.keys(APART).filter((path) => touched.has(path) || !equal.includes(path))).toEqual([]);
 });
 

@@ -72,7 +72,7 @@ test.each([
     { ...FILES, 'compose.prod.yaml': main('[compose.prod.yaml]') },
     "compose.prod.yaml:1 x-fairlead.files: `files` has no effect in hosts/oracle/e/compose.prod.yaml; write it in the stack's compose.yaml",
   ],
-])('is an error: %s', (_what, files: Record<string, string>, message) => {
+])('a list of files is an error: %s', (_what, files: Record<string, string>, message) => {
   expect(said(files)).toContain(message);
 });
 

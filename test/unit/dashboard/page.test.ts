@@ -105,7 +105,7 @@ test('a package without the page reports that', async () => {
   );
 });
 
-test('its files are written for another web server, with config.json', () => {
+test('the files of the page are written for another web server, with config.json', () => {
   const out = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-page-')), 'www');
   expect(writePage({ dir, config, out })).toEqual(['index.html', 'page-ABC.js', 'config.json']);
   expect(readdirSync(out).sort()).toEqual(['config.json', 'index.html', 'page-ABC.js']);

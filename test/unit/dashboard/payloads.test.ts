@@ -126,7 +126,7 @@ describe('history', () => {
   });
 });
 
-test('keeps an event once, and only the newest events', () => {
+test('the history keeps an event once, and only the newest events', () => {
   const feed = createFeed(2);
   for (const seq of [1, 2, 2, 3]) {
     const event = happeningOf('h', eventOf('h', seq, 'drift', { resource: 'file:/etc/motd' }));
@@ -136,7 +136,7 @@ test('keeps an event once, and only the newest events', () => {
   expect(feed.total).toBe(3);
 });
 
-test('keeps the samples of a host in order of time', () => {
+test('the samples of a host are kept in order of time', () => {
   const reader = createHostReader('h');
   reader.take('metrics', metricsAt(NOW, 0.5));
   reader.take('metrics', metricsAt(NOW - 1, 0.9));

@@ -81,7 +81,7 @@ test.each([
   expect(await failure(all(from(text)))).toMatch(expected);
 });
 
-test('reads version 2 over http and over ssh, and older versions', async () => {
+test('the client reads version 2 over http and over ssh, and older versions', async () => {
   const v2 = [line('version 2'), line('agent=git/2.39'), line('fetch=shallow filter'), line('object-format=sha1')];
   const over = async (...lines: string[]) => readHello(from(...lines, '0000'));
   const http = await over(line('# service=git-upload-pack'), '0000', ...v2);
@@ -109,7 +109,7 @@ test('a repository with SHA-256 ids is refused by name, in every version', async
   expect(await failure(readRefs(from(line(`${'a'.repeat(64)} refs/heads/main`), '0000')))).toMatch(/SHA-256/);
 });
 
-test('requests refs and reads them', async () => {
+test('the client requests refs and reads them', async () => {
   const asked = (...prefixes: string[]) => Buffer.from(lsRefsRequest(V2, prefixes)).toString();
   expect(asked('refs/heads/main')).toBe('0013command=ls-refs0001001eref-prefix refs/heads/main0000');
   expect(asked('refs/tags/v')).toBe('0013command=ls-refs00010008peel001aref-prefix refs/tags/v0000');
@@ -152,7 +152,7 @@ test('a fetch lists its wants, in both versions', () => {
   expect(v0).toBe(`004awant ${A} side-band-64k ofs-delta\n000ddeepen 1\n00000009done\n`);
 });
 
-test('extracts the pack from its side band, past progress and keep-alives', async () => {
+test('the pack is extracted from its side band, past progress and keep-alives', async () => {
   const answer = await readFetch(
     V2,
     from(

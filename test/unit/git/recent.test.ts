@@ -37,7 +37,7 @@ test('an object that is larger than the limit evicts nothing', () => {
   expect(recent.get('b')).toBeUndefined();
 });
 
-test('of files only small ones are kept', () => {
+test('only small files are kept', () => {
   const recent = createRecent();
   for (const size of [4096, 4097]) recent.note(String(size), { ...object(size), type: 'blob' });
   expect(recent.get('4096')?.bytes.length).toBe(4096);

@@ -51,7 +51,7 @@ test('a server is asked only for refs that can matter', () => {
   expect(prefixesOf('HEAD')).toEqual(['HEAD']);
 });
 
-test('which refs a push concerns', () => {
+test('a push concerns hosts whose ref can name its branch or tag', () => {
   expect(concerns('main', 'refs/heads/main')).toBe(true);
   expect(concerns('main', 'main2')).toBe(false);
   expect(concerns('v1.*', 'v1.20.0')).toBe(true);

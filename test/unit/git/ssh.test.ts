@@ -77,7 +77,7 @@ test('ssh may not prompt, forward, learn keys or use an agent; a pinned file is 
   expect(sshArgv(address, { limits: LIMITS }).join(' ')).not.toMatch(/KnownHostsFile|IdentityFile/);
 });
 
-test('pulls over version 2, without environment variables that lead to a person or an agent', async () => {
+test('ssh pulls use version 2, without environment variables that lead to a person or an agent', async () => {
   const { puller, dir } = host(HERE);
   expect(texts((await puller.pull()).checkout)).toEqual({ 'hosts/edge-1/f': 'hello\n' });
   fixture.commit({ 'hosts/edge-1/f': 'again\n' });

@@ -143,7 +143,7 @@ test('duplicate names, unknown modes and broken UTF-8 are refused', () => {
   expect(parseTree(treeBytes([one, { ...one, name: 'A' }]), 'x')).toHaveLength(2);
 });
 
-test('reads the host, fleet.yaml and the named roles, roles of roles too, and nothing else', async () => {
+test('the view has the host, fleet.yaml and the named roles, roles of roles too, and nothing else', async () => {
   const files = await filesOf({
     'fleet.yaml': 'roles: [base]\n',
     docs: { 'x.md': 'x' },
@@ -169,7 +169,7 @@ test('without a directory there is no host; a file in its place is no host eithe
     expect((await locate(objects, build(node), 'hosts/a')).view.hostExists).toBe(false);
 });
 
-test('reports what is missing, level by level, and never takes it for empty', async () => {
+test('the view reports what is missing, level by level, and never takes it for empty', async () => {
   const { objects, build, held } = store();
   const root = build({ hosts: { a: { sub: { f: '1' }, g: '2' } } });
   const whole = new Map(held);

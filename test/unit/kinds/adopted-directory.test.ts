@@ -38,7 +38,7 @@ const warnings = async (files: Record<string, string>) =>
   (await on.engine.load(files)).issues.filter((i) => i.severity === 'warning').map((i) => i.message);
 const sources = () => on.only('shop-db-1').mounts.map((m) => m.Source);
 
-test('it is adopted without a restart, and a warning has the line to write', async () => {
+test('a stack is adopted with its directory and without a restart, and a warning has the line to write', async () => {
   const id = await running();
   expect(await warnings(text())).toEqual([
     expect.stringContaining('write `x-fairlead: {project_directory: /opt/shop}`'),
@@ -50,13 +50,13 @@ test('it is adopted without a restart, and a warning has the line to write', asy
   expect(await warnings(text('', LINE))).toEqual([]);
 });
 
-test('its files keep their owner and mode', async () => {
+test('the files of an adopted directory keep their owner and mode', async () => {
   await running();
   await on.engine.apply(text());
   expect(statSync(path.join(on.host.root, '/opt/shop/conf/a')).mode & 0o777).toBe(0o640);
 });
 
-test('later commits change files and containers there, and the data stays', async () => {
+test('later commits change files and containers in the adopted directory, and the data stays', async () => {
   await running();
   await on.engine.apply(text());
   const result = await on.engine.apply({ ...text(', environment: {W: new}'), 'shop/conf/a': 'b\n' });
@@ -67,7 +67,7 @@ test('later commits change files and containers there, and the data stays', asyn
   expect(on.only('shop-db-1').config.Env).toContain('W=new');
 });
 
-test('it is remembered without the containers, after a restart of the agent', async () => {
+test('the adopted directory is remembered without the containers, after a restart of the agent', async () => {
   await running();
   await on.engine.apply(text());
   await on.host.engine.docker.remove('shop-db-1', { volumes: true });
@@ -79,7 +79,7 @@ test('it is remembered without the containers, after a restart of the agent', as
   expect(done(await on.engine.again())).toEqual([]);
 });
 
-test('it stays if a differing container is adopted by recreating it', async () => {
+test('the adopted directory stays if a differing container is adopted by recreating it', async () => {
   await running();
   const files = text(', environment: {W: new}');
   expect(held(await on.engine.apply(files))).toEqual(['service:shop/db NotAdopted']);
@@ -88,7 +88,7 @@ test('it stays if a differing container is adopted by recreating it', async () =
   expect(sources()).toContain('/opt/shop/data');
 });
 
-test('a differing file there is held, and overwritten if that is requested', async () => {
+test('a differing file in the adopted directory is held, and overwritten if that is requested', async () => {
   await running();
   put('/opt/shop/conf/a', 'theirs\n');
   const result = await on.engine.apply(text());

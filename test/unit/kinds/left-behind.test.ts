@@ -34,7 +34,7 @@ const idOf = (name: string) => on.only(name).id;
 const held = (result: Result) =>
   result.outcome.resources.filter((r) => r.sync === 'held').map((r) => `${r.id} ${r.reason}`);
 
-test('another volume: the service and its dependents are held, the old one keeps running, the rest is applied', async () => {
+test('a service with another volume is held with its dependents, the old one keeps running, the rest is applied', async () => {
   await on.engine.apply(shop('data', { top: NAMED('data') }));
   rows(`${VOLUMES}/shop_data/_data`);
   const before = [idOf('shop-db-1'), idOf('shop-web-1')];

@@ -83,7 +83,7 @@ function world(seed: number) {
   };
 }
 
-test('one of three acquires it after some seconds, and keeps it', () => {
+test('one of three relays acquires the lease after some seconds, and keeps it', () => {
   const w = world(1);
   for (let i = 0; i < 3; i++) w.join();
   w.pass(10_000);
@@ -92,7 +92,7 @@ test('one of three acquires it after some seconds, and keeps it', () => {
   w.pass(3_600_000, () => expect(w.holders()).toEqual([first]));
 });
 
-test("after the holder's end another relay acquires it: within ten seconds by the Last Will, within a minute without it", () => {
+test("after the holder's end another relay acquires the lease: within ten seconds by the Last Will, within a minute without it", () => {
   for (const [willMs, withinMs] of [
     [0, 10_000],
     [22_500, 33_000],
