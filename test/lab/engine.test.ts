@@ -64,17 +64,17 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 }, MINUTES);
 
-test('it takes neither docker0 nor the firewall rules of another engine', async () => {
+test("the lab's Docker engine takes neither docker0 nor the firewall rules of another engine", async () => {
   expect(await foreign()).toBe(before);
   expect(await ours()).toHaveLength(3);
 });
 
-test('`down --all` leaves it running while somebody uses it', async () => {
+test('`down --all` leaves the engine running while somebody uses it', async () => {
   expect(await lab('down', '--all')).toMatch(/no lab was up\n.*the engine goes on: another lab, or a test, uses it/);
   expect(existsSync(path.join(dir, 'docker.sock'))).toBe(true);
 });
 
-test('once its user was killed, `down --all` stops it with everything that was left, and removes its rules', async () => {
+test('once the user of the engine was killed, `down --all` stops it with everything that was left, and removes its rules', async () => {
   user.kill('SIGKILL');
   await once(user, 'exit');
   expect(await bridges()).toContain('fairlead-left');

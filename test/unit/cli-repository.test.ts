@@ -73,7 +73,7 @@ afterAll(() => {
   for (const made of [dir, `${dir}.compiled`]) rmSync(made, { recursive: true, force: true });
 });
 
-test('validate: 0 and a count, 1 and the places, in every format; 64 for an unknown format', async () => {
+test('validate exits with 0 and a count, 1 and the places, in every format; 64 for an unknown format', async () => {
   expect(await cli('validate', dir)).toEqual({ code: 0, stdout: '2 hosts, 0 errors, 0 warnings\n', stderr: '' });
   write({ 'hosts/b/bad.yaml': 'files:\n  /etc/y: {contnet: "a,b: 100%"}\n' });
   git('add', '-A');
@@ -113,7 +113,7 @@ test('validate: 0 and a count, 1 and the places, in every format; 64 for an unkn
   git('commit', '-qm', 'good');
 });
 
-test('render: the merged host, with facts and origins; an unknown host gets the nearest name', async () => {
+test('render prints the merged host, with facts and origins; an unknown host gets the nearest name', async () => {
   const facts = path.join(dir, 'facts.json');
   writeFileSync(facts, JSON.stringify({ cpus: 16 }));
   const { code, stdout } = await cli('render', 'a', '--dir', dir, '--facts', facts, '--origin');
@@ -135,7 +135,7 @@ test('render: the merged host, with facts and origins; an unknown host gets the 
   rmSync(facts);
 });
 
-test('affected: the hosts that a change reaches', async () => {
+test('affected prints the hosts that a change reaches', async () => {
   write({
     'roles/web/role.yaml': '# more\nvars: {workers: 2, more: 1}\n',
     'roles/web/more.yaml': 'files: {/etc/more: {content: m}}\n',
@@ -206,7 +206,7 @@ test.each([
   rmSync(empty, { recursive: true });
 });
 
-test('secret: the recipients of hosts, and a file that only they can decrypt', async () => {
+test('secret: the recipients of hosts are printed, and only they can decrypt a file', async () => {
   expect((await cli('secret', 'recipients')).stdout).toBe(`${recipient}\n`);
   const all = await cli('secret', 'recipients', '--dir', dir, '--json');
   expect([all.code, JSON.parse(all.stdout).recipients.map((r: { recipient: string }) => r.recipient)]).toEqual([

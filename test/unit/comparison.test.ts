@@ -32,11 +32,11 @@ describe.each(sections)('$title', ({ text }) => {
   });
 });
 
-test('lists exactly the sources that its claims name', () => {
+test('docs/comparison.md lists exactly the sources that its claims name', () => {
   expect([...new Set(links)].sort()).toEqual([...sources.keys()].sort());
 });
 
-test('links a page in a repository at the commit that was read', () => {
+test('docs/comparison.md links a page in a repository at the commit that was read', () => {
   const loose = [...sources.values()].filter((url) => url.includes('/blob/') && !/\/blob\/[0-9a-f]{40}\//.test(url));
   expect(loose).toEqual([]);
 });

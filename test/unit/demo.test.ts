@@ -14,7 +14,7 @@ const validate = async (files: Record<string, string>) =>
 test.each([
   ['at first', {}],
   ['after the rollout', rolloutFiles('172.30.0.2', Date.now())],
-])('its hosts are valid %s', async (_when, changes) => {
+])('the hosts of the demo are valid %s', async (_when, changes) => {
   const { hosts, issues } = await validate({ ...exampleFiles(), ...firstFiles(), ...changes });
   expect(issues).toEqual([]);
   // light-1 is the host of the light demo.

@@ -119,7 +119,7 @@ const mutated = fc
     }, text),
   );
 
-test('mutated manifests and settings', async () => {
+test('mutated manifests and settings load, or are errors with a place', async () => {
   let errors = 0;
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...FILES), mutated, async (file, text) => {
@@ -130,7 +130,7 @@ test('mutated manifests and settings', async () => {
   expect(errors).toBeGreaterThan(50);
 });
 
-test('data of any shape in any place', async () => {
+test('data of any shape in any place loads, or is an error with a place', async () => {
   const value = fc.anything({ withBigInt: false, withDate: false, maxDepth: 4 });
   const key = fc.constantFrom(
     'files',
@@ -236,7 +236,7 @@ describe('hostile names', () => {
   });
 });
 
-test('templates with any text', async () => {
+test('templates with any text load, or are errors with a place', async () => {
   const piece = fc.oneof(
     fc.constantFrom(
       '{{',

@@ -167,7 +167,7 @@ describe('warnings', () => {
   });
 });
 
-test('explain what a host cannot do, and how to leave it out if compose.override.yaml asks for it', () => {
+test('the error of an unsupported key explains what hosts do not do, and how to leave out a compose.override.yaml with it', () => {
   const files = {
     'compose.yaml': 'services:\n  a: {image: x}\n',
     'compose.override.yaml': 'services:\n  a:\n    build: .\n',

@@ -146,7 +146,7 @@ test('files of a role are relative to the role', () => {
   expect(resources.find((r) => r.id.startsWith('service:'))?.origin.layer).toBe('hosts/edge');
 });
 
-test('replicas, update strategies and hooks', () => {
+test('a service has replicas, update strategies and hooks', () => {
   const spec = service(`services:
   web:
     image: x
@@ -348,7 +348,7 @@ x-fairlead: {rollback: off, patience: 10m}
   expect(of('service:shop/db')).toMatchObject({ patienceMs: 600_000, rollback: 'off' });
 });
 
-test('x-fairlead: what a service does when a mounted directory changes', () => {
+test('x-fairlead: on_change sets what a service does when a mounted directory changes', () => {
   const of = (told: string) =>
     load(`services: {web: {image: x, volumes: ["./conf:/c", "./one:/o"]${told}}}`, {
       one: '1',
@@ -362,7 +362,7 @@ test('x-fairlead: what a service does when a mounted directory changes', () => {
   expect(told?.spec).toMatchObject({ signal: 'HUP' });
 });
 
-test('x-fairlead: observe mode, and files that only one service mounts', () => {
+test('x-fairlead: observe mode extends to the files that only this service mounts', () => {
   const { resources, issues } = load(
     `services:
   web: {image: x, volumes: ["./own:/o", "./both:/b"], x-fairlead: {mode: observe}}
@@ -385,7 +385,7 @@ volumes: {data: {x-fairlead: {mode: observe, prune: true, adopt: recreate}}}
   expect(specs).toMatchObject([{ adopt: 'recreate' }, { prune: true, adopt: 'recreate' }]);
 });
 
-test('x-fairlead: files whose change restarts nothing', () => {
+test('x-fairlead: on_change: none selects the files whose change restarts nothing', () => {
   const tree = `/tree/${DIR}`;
   const files = { 'a.conf': 'a', 'b.conf': 'b' };
   const of = (service: string, config: string) =>
