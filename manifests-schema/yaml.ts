@@ -17,7 +17,7 @@ export type KeyPath = readonly (string | number)[];
 
 export interface Parsed {
   file: string;
-  /** Plain data; undefined where the file cannot be read as YAML. */
+  /** Plain data; undefined if the file cannot be read as YAML. */
   value: unknown;
   issues: Issue[];
   /**

@@ -217,7 +217,7 @@ function planRequest(params: URLSearchParams): PlanRequest {
   };
 }
 
-/** @returns null where a part of it is not what it should be */
+/** @returns null if a part of it is not what it should be */
 export function historyQuery(params: URLSearchParams): HistoryQuery | null {
   const text = (key: string) => (params.get(key) ? { [key]: params.get(key) } : {});
   const number = (key: string) => Number(params.get(key) || 0);
@@ -236,7 +236,7 @@ export function historyQuery(params: URLSearchParams): HistoryQuery | null {
   };
 }
 
-/** A mapping, or null where the body is none. */
+/** A mapping, or null if the body is none. */
 async function readJson(request: http.IncomingMessage): Promise<Record<string, unknown> | null> {
   try {
     const value: unknown = JSON.parse((await readBody(request)) || '{}');

@@ -23,7 +23,7 @@ const audit = ({ commit, author, committer, subject, committedAt, signer }: Comm
   signer: signer ?? null,
 });
 
-/** @returns null where nobody ever declared it */
+/** @returns null if nobody ever declared it */
 export async function show(
   { deps, state, kept }: { deps: EngineDeps; state: AgentState; kept: Kept },
   id: string,

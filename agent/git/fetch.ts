@@ -20,7 +20,7 @@ export interface Fetcher {
   /**
    * Brings the commits that `wants` descend from, without files, as far as the server shows them.
    * @param depth generations of them; all when null
-   * @returns false where the server does not have one of them, or can only send it with more than a host should fetch
+   * @returns false if the server does not have one of them, or can only send it with more than a host should fetch
    */
   history(
     wants: readonly string[],

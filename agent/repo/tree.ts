@@ -13,7 +13,7 @@ export interface FleetTree {
   name: string;
   /** The source: a commit, the working tree, or a directory without git. */
   source: 'commit' | 'worktree' | 'directory';
-  /** Full id; of the working tree that of HEAD. null where there is none. */
+  /** Full id; of the working tree that of HEAD. null if there is none. */
   commit: string | null;
   /** Id of the tree at the fleet's top. */
   root: string;
@@ -125,7 +125,7 @@ async function openWorkingTree(git: Git, prefix: string): Promise<FleetTree> {
   }
 }
 
-/** null where there is no such commit. */
+/** null if there is no such commit. */
 async function commitOf(git: Git, rev: string): Promise<string | null> {
   const found = await git
     .run(['rev-parse', '--verify', '--quiet', '--end-of-options', `${rev}^{commit}`])

@@ -18,7 +18,7 @@ export function createAutomaton(words: readonly string[]): Automaton {
   const depth = new Int32Array(most);
   /** Failure link: the node of the longest proper suffix that begins another word. */
   const fail = new Int32Array(most);
-  /** Length of the longest word that ends at a node; 0 where none does. */
+  /** Length of the longest word that ends at a node; 0 if none does. */
   const length = new Int32Array(most);
   const edges = createEdges(most);
   let nodes = 1;
@@ -78,7 +78,7 @@ function* byDepth(depth: Int32Array, nodes: number): Generator<number> {
   for (const begin of first) for (let node = begin; node !== 0; node = next[node] ?? 0) yield node;
 }
 
-/** (node, code unit) → node; 0 where there is none. Open addressing, at most half full. */
+/** (node, code unit) → node; 0 if there is none. Open addressing, at most half full. */
 function createEdges(most: number) {
   const size = 2 ** Math.ceil(Math.log2(most * 2 + 1));
   const keys = new Float64Array(size);

@@ -79,7 +79,7 @@ export async function namingOf(flags: NamesFrom): Promise<Pick<FleetRequest, 'ho
   return flags.rollCall ? { rollCallMs: ROLL_CALL_MS } : {};
 }
 
-/** @returns null where the index on the broker is to be read */
+/** @returns null if the index on the broker is to be read */
 export async function namesOf({ hosts, repo }: NamesFrom): Promise<string[] | null> {
   if (repo !== undefined) return (await openFleet(openPlain(repo))).hosts.map(({ name }) => name);
   if (hosts === undefined) return null;

@@ -131,7 +131,7 @@ async function mayWait(c: Context, directory: string, wait: InitOptions['wait'])
 /**
  * Asks the repository again and again, until the host has something to follow, the time is over, or Ctrl-C. What stands in the
  * way is said whenever it changes: there is no directory, it declares nothing yet, the server does not let this host in.
- * @returns false where the time is over
+ * @returns false if the time is over
  */
 async function directoryAppears(c: Context, directory: string, wait: InitOptions['wait']): Promise<boolean> {
   const left = c.terminal.interrupted();

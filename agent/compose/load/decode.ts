@@ -66,7 +66,7 @@ function decodeObject(node: MapNode, shape: Shape, decoding: Decoding, path: str
   return Object.fromEntries(found);
 }
 
-/** Compose shows a command that is not set as null, and some parts as empty where they are not there. */
+/** Compose shows a command that is not set as null, and some parts as empty if they are not there. */
 function absent(shape: Shape): unknown {
   if (shape.out === 'command') return null;
   return shape.keep && shape.props

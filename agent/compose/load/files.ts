@@ -29,7 +29,7 @@ export function parseFile(loading: Loading, file: FileToLoad): ParsedFile {
   return { ...file, documents };
 }
 
-/** undefined where nothing of them can be read. */
+/** undefined if nothing of them can be read. */
 export function loadModel(loading: Loading, scope: Scope, files: readonly ParsedFile[]): MapNode | undefined {
   let model: MapNode | undefined;
   for (const file of files) {

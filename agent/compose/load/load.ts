@@ -37,7 +37,7 @@ export interface ProjectInput {
   /** Weakest last: `vars`, then `.env`, then these built-ins. */
   vars: ReadonlyMap<string, string>;
   builtins: ReadonlyMap<string, string>;
-  /** A file of the repository as text, undefined where there is none. */
+  /** A file of the repository as text, undefined if there is none. */
   read(path: string): string | undefined;
   /** The same of a compose file, which must not be encrypted; where left out, `read`. */
   readModel?(path: string): string | undefined;

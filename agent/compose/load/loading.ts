@@ -6,7 +6,7 @@ import { joinPath } from '../yaml/paths.ts';
 import type { Reach } from './resolve.ts';
 
 export interface Loading extends Reach {
-  /** A file of the repository as text, undefined where there is none. */
+  /** A file of the repository as text, undefined if there is none. */
   read(path: string): string | undefined;
   /** The same of a compose file, which must not be encrypted. */
   readModel(path: string): string | undefined;

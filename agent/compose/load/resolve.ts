@@ -16,7 +16,7 @@ import { isWithin, joinPath } from '../yaml/paths.ts';
 /** Directories of the repository that this host reads. */
 export interface Reach {
   roots: readonly string[];
-  /** HOME of the stack's variables; undefined where there is none. */
+  /** HOME of the stack's variables; undefined if there is none. */
   home?: string | undefined;
   issues: Issue[];
 }
@@ -67,7 +67,7 @@ function resolvePath(node: Node, reach: Reach, path: string): Node {
   return { ...text(joinPath(node.at.source.hostDir, written), node.at), repo };
 }
 
-/** `~` and `~/…` begin at HOME; null where there is no such path. */
+/** `~` and `~/…` begin at HOME; null if there is no such path. */
 const inHome = (written: string, { home }: Reach): string | null =>
   home?.startsWith('/') && /^~(\/|$)/.test(written) ? joinPath(home, `.${written.slice(1)}`) : null;
 
@@ -99,7 +99,7 @@ export function locate(written: string, { at }: Node, { roots, home, issues }: R
   return null;
 }
 
-/** null where it is outside of the repository. */
+/** null if it is outside of the repository. */
 export function inRepository(source: Pick<Source, 'dir'>, written: string): string | null {
   const path = joinPath(source.dir === '' ? '.' : source.dir, written);
   return path === '..' || path.startsWith('../') ? null : path === '.' ? '' : path;

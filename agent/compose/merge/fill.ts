@@ -77,7 +77,7 @@ function cast(node: ScalarNode, to: NonNullable<Shape['cast']>, { issues }: Fill
   return { kind: 'scalar', type: to === 'int' ? 'int' : 'float', value: read, at: node.at };
 }
 
-/** A text as whole number, number or truth value; null where it is none. */
+/** A text as whole number, number or truth value; null if it is none. */
 export function readAs(written: string, to: 'int' | 'float' | 'bool'): number | boolean | null {
   if (to === 'int') return /^[-+]?\d{1,18}$/.test(written) ? Number(written) : null;
   if (to === 'float') return /^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$/.test(written) ? Number(written) : null;

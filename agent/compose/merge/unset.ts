@@ -9,7 +9,7 @@ export const UNSET = '\0';
 export const isReadAtOnce = (path: string): boolean => isPort(path.split('.'));
 
 /**
- * Why the value must not be used; null where the empty text is harmless, as Compose takes it.
+ * Why the value must not be used; null if the empty text is harmless, as Compose takes it.
  * @param marked the value with `UNSET` in place of each variable that is not set
  * @param path e.g. `services.web.volumes.0`
  */

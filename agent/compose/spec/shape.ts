@@ -60,7 +60,7 @@ export type LongForm =
   | 'context';
 
 export interface Shape {
-  /** Scalar types it may have; none where it cannot be a scalar. JSON Schema's `number` is int and float. */
+  /** Scalar types it may have; none if it cannot be a scalar. JSON Schema's `number` is int and float. */
   types: readonly ScalarType[];
   enum?: readonly string[];
   /** The format of a string, and how an error describes it. */

@@ -14,7 +14,7 @@ const UNITS: Record<string, bigint> = {
 };
 const LARGEST = 2n ** 63n - 1n;
 
-/** `1h30m`, `1.5s`, `100ms`, `2d`, `0` → nanoseconds; null where it is no duration. */
+/** `1h30m`, `1.5s`, `100ms`, `2d`, `0` → nanoseconds; null if it is no duration. */
 export function nanoseconds(text: string): bigint | null {
   const [, sign = '', rest = ''] = /^([-+]?)([\s\S]*)$/.exec(text) ?? [];
   if (rest === '0') return 0n;
@@ -55,7 +55,7 @@ function decimal(value: bigint, scale: bigint): string {
   return `${value / scale}${scale > 1n && fraction !== '' ? `.${fraction}` : ''}`;
 }
 
-/** `512m`, `1.5GB`, `64kib`, `1024` → bytes, null where it is no size ("Specifying byte values"). */
+/** `512m`, `1.5GB`, `64kib`, `1024` → bytes, null if it is no size ("Specifying byte values"). */
 export function byteSize(text: string): number | null {
   const match = /^(\d+(?:\.\d+)*) ?([kKmMgGtTpP])?[iI]?[bB]?$/.exec(text);
   if (!match || Number.isNaN(Number(match[1]))) return null;

@@ -12,18 +12,18 @@ export type OnChange = 'restart' | 'none' | { signal: string };
 /** Settings at one level; a missing setting is taken from the level above. */
 export interface Settings {
   observe: boolean;
-  /** undefined where it is not said there. */
+  /** undefined if it is not said there. */
   onChange: OnChange | undefined;
   prune: boolean;
-  /** undefined where it is not said there. */
+  /** undefined if it is not said there. */
   adopt: 'match' | 'recreate' | undefined;
-  /** undefined where it is not said there. */
+  /** undefined if it is not said there. */
   rollback: 'off' | 'auto' | undefined;
-  /** A duration as Compose writes it; undefined where it is not said there. */
+  /** A duration as Compose writes it; undefined if it is not said there. */
   patience: string | undefined;
   /** false: a file of Compose is mounted as git has it, encrypted. */
   decrypt: boolean;
-  /** undefined where it is not said there. */
+  /** undefined if it is not said there. */
   empty: 'allow' | 'hold' | undefined;
 }
 

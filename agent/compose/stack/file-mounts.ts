@@ -36,7 +36,7 @@ export function targetOf(section: 'configs' | 'secrets', { source = '', target }
   return target?.startsWith('/') ? target : `/run/secrets/${target || source}`;
 }
 
-/** The file's path on the host; null where the project has no such object, which was told before. */
+/** The file's path on the host; null if the project has no such object, which was told before. */
 function sourceOf(
   context: StackContext,
   section: 'configs' | 'secrets',

@@ -20,6 +20,6 @@ export interface StackInput {
   /** Absolute directory of a project that runs already; null if there is none. Missing if no host is asked. */
   adopted?(project: string): string | null;
   sha256: Sha256;
-  /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws where one cannot be read. */
+  /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws if one cannot be read. */
   logins?(): string;
 }

@@ -146,7 +146,7 @@ export interface ServiceSpec {
   adopt: 'match' | 'recreate';
   /** The service may start without the data that it had in another place; missing if a person is asked first. */
   empty?: 'allow';
-  /** Sent to its containers when managed content below a directory that it mounts changed; missing where nothing is sent. */
+  /** Sent to its containers when managed content below a directory that it mounts changed; missing if nothing is sent. */
   signal?: string;
 }
 

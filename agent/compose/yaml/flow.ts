@@ -15,7 +15,7 @@ interface Insertion {
   spaces: number;
 }
 
-/** null where there is nothing to move, or too much. */
+/** null if there is nothing to move, or too much. */
 export function indentFlow(text: string): Indented | null {
   const insertions = findShallow(text);
   const total = insertions.reduce((sum, { spaces }) => sum + spaces, 0);

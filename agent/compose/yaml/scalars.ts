@@ -40,7 +40,7 @@ function wholeNumber(digits: string): number | bigint | null {
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-/** A timestamp as Go prints a time, null where the text is none. */
+/** A timestamp as Go prints a time, null if the text is none. */
 function goTime(raw: string): string | null {
   const match = TIME.exec(raw);
   if (!match) return null;

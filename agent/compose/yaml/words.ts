@@ -6,7 +6,7 @@ export interface Words {
   cutAt: number | null;
 }
 
-/** null where a quote or bracket is not closed, or a bracket opens that Compose does not read. */
+/** null if a quote or bracket is not closed, or a bracket opens that Compose does not read. */
 export function splitWords(text: string): Words | null {
   const words: string[] = [];
   let word = '';

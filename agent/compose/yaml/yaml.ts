@@ -9,7 +9,7 @@ import { resolvePlain } from './scalars.ts';
 const LIMITS = { characters: 4 * 1024 * 1024, depth: 100, values: 200_000 };
 
 export interface YamlDocument {
-  /** undefined where the document is empty. */
+  /** undefined if the document is empty. */
   root: Node | undefined;
   /** Positions of `!reset` and `!override`: they drop what an earlier file says there. */
   resets: (readonly string[])[];

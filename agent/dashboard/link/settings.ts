@@ -29,7 +29,7 @@ export function settingsOf(text: string): Settings {
   };
 }
 
-/** Throws where the file is not there or cannot be fetched. */
+/** Throws if the file is not there or cannot be fetched. */
 export async function loadSettings(): Promise<Settings> {
   const answer = await fetch('config.json', { cache: 'no-store', credentials: 'same-origin' });
   if (!answer.ok) throw new Error(`config.json beside this page cannot be read: the server answered ${answer.status}`);

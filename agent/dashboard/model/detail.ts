@@ -44,7 +44,7 @@ export interface Problem {
   readonly turn: string;
   readonly since: number | null;
   readonly until: number | null;
-  /** File and line of the declaration; empty where there is none. */
+  /** File and line of the declaration; empty if there is none. */
   readonly place: string;
 }
 

@@ -5,7 +5,7 @@ import { MAX } from './row.ts';
 export interface Sample {
   /** Milliseconds. */
   readonly at: number;
-  /** Shares from 0 to 1; null where the host does not say. */
+  /** Shares from 0 to 1; null if the host does not say. */
   readonly cpu: number | null;
   readonly memory: number | null;
   /** Usage of the fullest file system, with its path. */

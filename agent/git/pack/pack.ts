@@ -111,7 +111,7 @@ interface Head extends Pick<PackedObject, 'type' | 'size' | 'base' | 'at'> {
 
 /**
  * Type and size in 7-bit groups, the lowest four bits first; then what a delta is based on.
- * @param place where in the pack it begins. @returns null where it is cut
+ * @param place where in the pack it begins. @returns null if it is cut
  */
 function headOf(bytes: Buffer, place: number): Head | null {
   let at = 0;

@@ -101,7 +101,7 @@ export interface Version {
 }
 
 /**
- * `v1.2.3-rc.1+build`, the v and the last two numbers optional; null where it is no version (semver.org, 2.0.0).
+ * `v1.2.3-rc.1+build`, the v and the last two numbers optional; null if it is no version (semver.org, 2.0.0).
  * A number of more than 15 digits is none: JavaScript could not compare it.
  */
 export function parseVersion(text: string): Version | null {

@@ -21,7 +21,7 @@ export const saysGone = (thrown: unknown, id: string): boolean => textOf(thrown)
 export const saysSameName = (thrown: unknown): boolean => /same name as its current name/.test(textOf(thrown));
 
 export interface RefusedPort {
-  /** null where the engine does not name it. */
+  /** null if the engine does not name it. */
   port: number | null;
   /** The engine's own book says that a container has it, as opposed to the kernel. */
   allocated: boolean;

@@ -9,7 +9,7 @@ const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'];
 /** No answer came in time. */
 export class Late extends Error {}
 
-/** HTTP status of an answer, also of an error that was explained; 0 where there was none. */
+/** HTTP status of an answer, also of an error that was explained; 0 if there was none. */
 export const statusOf = (thrown: unknown): number => Number((thrown as { statusCode?: unknown }).statusCode ?? 0);
 
 /** Something acts on a container that is not there any more. */

@@ -154,7 +154,7 @@ export interface Docker {
   info(): Promise<EngineInfo>;
   /** All of them; the very array of the time before as long as the engine says the same. */
   containers(): Promise<readonly ContainerSummary[]>;
-  /** undefined where there is no such container. */
+  /** undefined if there is no such container. */
   inspect(id: string): Promise<ContainerInfo | undefined>;
   /** @param warn hears of what the engine leaves out of it */
   create(options: ContainerRequest, warn: (text: string) => void): Promise<string>;
@@ -176,7 +176,7 @@ export interface Docker {
   run(id: string, command: DockerCommand, limitMs: number): Promise<{ exitCode: number; output: string }>;
   /** The last lines of its output, in one line. */
   logTail(id: string): Promise<string>;
-  /** By name or id; undefined where it is not here. */
+  /** By name or id; undefined if it is not here. */
   image(image: string): Promise<ImageInfo | undefined>;
   /** All images, including those that only serve as a base of others. */
   imageIds(): Promise<string[]>;
@@ -186,7 +186,7 @@ export interface Docker {
   login(auth: RegistryAuth): Promise<void>;
   /** The digest that its registry knows it by now. */
   registryDigest(image: string, auth: RegistryAuth | null): Promise<string>;
-  /** A name, and what is left without one; or an id. Never by force: false where something uses it. */
+  /** A name, and what is left without one; or an id. Never by force: false if something uses it. */
   removeImage(image: string): Promise<boolean>;
   networks(): Promise<readonly NetworkInfo[]>;
   createNetwork(options: NetworkRequest): Promise<void>;

@@ -56,7 +56,7 @@ function createPatience(): GivesUp {
   };
 }
 
-/** @returns false where others go on filling it */
+/** @returns false if others go on filling it */
 export async function emptyDirectory(options: EmptyOptions): Promise<boolean> {
   const { dir, keep, before } = options;
   const self = `/proc/self/fd/${dir}`;

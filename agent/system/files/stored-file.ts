@@ -25,7 +25,7 @@ async function pour(file: StoredFile, into: number): Promise<void> {
   throw damaged(file);
 }
 
-/** @returns the hash, in hex, of what was read; null where it could not be read to its end */
+/** @returns the hash, in hex, of what was read; null if it could not be read to its end */
 async function pourFrom(place: string, into: number): Promise<string | null> {
   const from = await open(place).catch(() => null);
   if (from === null) return null;

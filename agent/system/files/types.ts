@@ -49,7 +49,7 @@ export interface ForeignFile {
 
 /** All paths are the host's; `root` is put before them. Every call throws AgentError with a sentence for people. */
 export interface Files {
-  /** undefined where there is nothing, or where a parent is missing. */
+  /** undefined if there is nothing, or a parent is missing. */
   stat(file: string): FileStat | undefined;
   /**
    * Facts about many files; each directory is walked once. Missing files are left out; a path that must not be followed has
@@ -66,7 +66,7 @@ export interface Files {
   /** Hex SHA-256 of a regular file. */
   hash(file: string): string;
   readlink(file: string): string;
-  /** Names in a directory; none where it does not exist. @param limit as many at most, since others may put any number there */
+  /** Names in a directory; none if it does not exist. @param limit as many at most, since others may put any number there */
   list(directory: string, limit?: number): string[];
   /**
    * Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory.
@@ -88,7 +88,7 @@ export interface Files {
    * @throws AgentError `UnsafePath`
    */
   setMeta(file: string, options: WriteOptions): void;
-  /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
+  /** Removes a file, a link, or an empty directory. Answers false if the directory is not empty. */
   remove(file: string): boolean;
   /** The same of many, in this order, durable when it resolves. @returns for each what `remove` answers, or would throw */
   removeAll(files: readonly string[]): Promise<Map<string, boolean | Error>>;
@@ -102,7 +102,7 @@ export interface Files {
   /**
    * Removes what lies in a directory, but for `keep`; its descriptor is held all along, so nobody can swap the directory.
    * @param before is called with each file, link or directory that is about to go
-   * @returns false where others fill it faster than it is emptied, after ten seconds
+   * @returns false if others fill it faster than it is emptied, after ten seconds
    */
   empty(
     directory: string,

@@ -164,7 +164,7 @@ async function syncFile(temp: string): Promise<void> {
 
 /**
  * syncfs(2) on each file system, which Node does not have, by sync(1) of coreutils.
- * @returns false where that could not be done, or might not be worth it: then each file is to be synced
+ * @returns false if that could not be done, or might not be worth it: then each file is to be synced
  */
 async function syncAll(exec: Exec, made: readonly Made[]): Promise<boolean> {
   if (!tellsErrors() || dirtyBytes() > made.length * BYTES_A_SYNC) return false;

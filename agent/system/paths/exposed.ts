@@ -113,7 +113,7 @@ export function createExposures({
   };
 }
 
-/** @returns where a link leads; null where there is none */
+/** @returns where a link leads; null if there is none */
 function linkAt(file: string): string | null {
   try {
     return fs.readlinkSync(file);

@@ -5,7 +5,7 @@ import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 
 export interface Descriptors {
   open: number;
-  /** null where there is no limit, or none that can be read. */
+  /** null if there is no limit, or none that can be read. */
   limit: number | null;
 }
 

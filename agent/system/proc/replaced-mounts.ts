@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 /** Suffix that the kernel adds to the path of a file that was removed or replaced. */
 const REPLACED = '//deleted';
 
-/** @param proc the directory of its first process, `/proc/PID` @returns where they are in the container; none where nobody can tell */
+/** @param proc the directory of its first process, `/proc/PID` @returns where they are in the container; none if nobody can tell */
 export async function replacedMounts(proc: string): Promise<string[]> {
   const lines = await readFile(`${proc}/mountinfo`, 'utf8').catch(() => '');
   return lines.split('\n').flatMap((line) => {

@@ -70,5 +70,5 @@ export async function listeningPorts(process: string): Promise<ReadonlySet<strin
   return new Set(tables.flat());
 }
 
-/** When a unix socket was made, in milliseconds of the wall clock; null where it is not there. */
+/** When a unix socket was made, in milliseconds of the wall clock; null if it is not there. */
 export const socketSince = (path: string): number | null => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null;

@@ -27,7 +27,7 @@ export interface Systemd {
   list(names: readonly string[]): Promise<UnitRow[]>;
   /** Names of the units in memory that match a pattern and are neither inactive nor failed. */
   running(pattern: string): Promise<string[]>;
-  /** enabled, disabled, static, masked …; '' where there is no unit file. Costs systemd a walk through its directories. */
+  /** enabled, disabled, static, masked …; '' if there is no unit file. Costs systemd a walk through its directories. */
   fileState(name: string): Promise<string>;
   /** @param iface Unit, Service, Socket … @param otherwise answered where there is no such property */
   property<T>(path: string, iface: string, name: string, otherwise: T): Promise<T>;

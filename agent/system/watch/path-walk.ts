@@ -5,13 +5,13 @@ import path from 'node:path';
 export interface Walk {
   /** Each name that was looked up, in the real directory where it was looked up: a link adds the hops of its target. */
   hops: readonly { dir: string; name: string }[];
-  /** The directory itself, links resolved; null where the way breaks off after the last hop. */
+  /** The directory itself, links resolved; null if the way breaks off after the last hop. */
   end: string | null;
 }
 
 const MAX_LINKS = 20;
 
-/** From `/` to a directory, link by link; `end` is null where the way breaks off, after the last hop that is there. */
+/** From `/` to a directory, link by link; `end` is null if the way breaks off, after the last hop that is there. */
 export function walk(root: string, directory: string): Walk {
   const top = root === '' ? '/' : root;
   const hops: { dir: string; name: string }[] = [];
