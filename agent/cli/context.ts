@@ -19,7 +19,10 @@ export interface Terminal {
   readonly columns: number;
   /** Current height in lines. */
   readonly rows: number;
-  /** Hears each key that is pressed, by its name such as `q` or `pagedown`; absent without a keyboard. @returns ends it */
+  /**
+   * Calls the listener with each pressed key, by its name such as `q` or `pagedown`; absent without a keyboard.
+   * @returns a function that ends it
+   */
   keys?(onKey: (key: string) => void): () => void;
   env: Record<string, string | undefined>;
   now(): Date;

@@ -12,7 +12,7 @@ function refusal(thrown: unknown): string | null {
   return `cannot ${syscall} ${path}: ${whyUnread(thrown)}${advice}`;
 }
 
-/** Says what failed. @returns the exit code for it */
+/** Prints what failed. @returns the exit code for it */
 export function failure(thrown: unknown, stderr: (text: string) => void): number {
   const error = thrown instanceof AgentError ? thrown : null;
   const text =

@@ -63,7 +63,7 @@ export function loadStack(input: StackInput): Stack {
   return { resources, issues: tidy([...loaded.issues, ...unread, ...stack.issues]), config, ...told };
 }
 
-/** Until it is written down, it hangs on what this host remembers. */
+/** A warning until a manifest declares the directory, which otherwise depends on the memory of this host. */
 const keptDirectory = ({ files, dir }: StackInput, project: string, directory: string): Issue => ({
   ...{ file: files[0]?.path ?? dir, line: 1, column: 1, key: 'x-fairlead.project_directory', severity: 'warning' },
   message: `stack ${project} was started from ${directory}, which is kept as its directory; write \`x-fairlead: {project_directory: ${directory}}\` at the top level to say so in the repository`,

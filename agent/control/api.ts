@@ -49,7 +49,7 @@ export interface AgentApiOptions {
 }
 
 export interface AgentApi extends Omit<ControlApi, 'metrics'> {
-  /** All that is wrong now, where the status has the first twenty. */
+  /** All current problems; the status has only the first twenty. */
   problems(): readonly Problem[];
   /** @param command that asks, if it is no person on this host: then no more is shown or pinned than a command may */
   plan(request: PlanRequest, signal: AbortSignal, command?: CommandOrigin): Promise<PlanDocument>;

@@ -111,7 +111,7 @@ async function unlessAborted(signal: AbortSignal | undefined, work: () => Promis
   }
 }
 
-/** Until it breaks off: when, and why, is the listener's to know. */
+/** Ends silently if the connection breaks: the listener reports when, and why. */
 async function* parsed(response: http.IncomingMessage): AsyncGenerator<EventDocument> {
   try {
     for await (const text of lines(response)) yield JSON.parse(text) as EventDocument;

@@ -22,9 +22,9 @@ export interface FollowForeverOptions {
   prefix: string;
   fleet: string;
   hosts?: readonly string[];
-  /** As of a reading (reader/kept.ts). */
+  /** As in a reading (reader/kept.ts). */
   rollCallMs?: number;
-  /** Whoever looks has left. */
+  /** The reader has left. */
   signal: AbortSignal;
 }
 

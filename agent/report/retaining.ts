@@ -23,7 +23,7 @@ export interface RetainingOptions {
   /** The very same list as long as it says the same. */
   resources(): readonly ResourceStatus[];
   history: {
-    /** The same number as long as `document` says the same. */
+    /** The same number as long as `document` does not change. */
     revision(): number;
     document(): RecentHistory;
   };

@@ -58,7 +58,7 @@ export interface Store {
 
 /** The write-ahead log (WAL) is truncated to this size after a checkpoint. */
 const WAL_BYTES = 4 << 20;
-/** Of the files of a database. */
+/** Suffixes of the files of a database. */
 const SUFFIXES = ['', '-wal', '-shm'];
 const filesOf = (file: string) => SUFFIXES.map((suffix) => file + suffix);
 /** SQLite's page cache; the kernel caches the rest. */

@@ -41,7 +41,7 @@ export interface Upgrader extends AgentUpgrade {
 const UNIT = 'fairlead-upgrade.service';
 const TRIAL_SECONDS = 600;
 const LOOK_MS = 500;
-/** So long no run begins, while the package is unpacked; then drift matters more. */
+/** Time for which no run begins, while the package is unpacked; after that drift matters more. */
 const HOLD_MS = 90_000;
 
 export function createUpgrader(options: UpgraderOptions): Upgrader {

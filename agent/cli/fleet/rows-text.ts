@@ -12,7 +12,7 @@ export interface Counts {
   well: number;
 }
 
-/** So many commits are named at the end; more than that are a story of their own. */
+/** Maximum number of commits that are named at the end. */
 const COMMITS = 3;
 const HEAD = ['HOST', 'PRESENCE', 'SYNC', 'HEALTH', 'COMMIT', 'REPORTED', 'WHAT'];
 

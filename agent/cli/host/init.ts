@@ -27,7 +27,7 @@ export interface InitOptions {
   passwordFile?: string;
   /** False: the service is left alone. */
   start?: boolean;
-  /** Until the repository has the host's directory; a duration, or `true` for as long as it takes. */
+  /** Waits until the repository has the host's directory; a duration, or `true` for as long as it takes. */
   wait?: string | true;
 }
 

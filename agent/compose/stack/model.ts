@@ -151,7 +151,7 @@ export interface ServiceSpec {
 }
 
 export interface PullPolicy {
-  /** Of `refresh` the registry is asked again after so many seconds. */
+  /** For `refresh`: seconds after which the registry is asked again. */
   when: 'missing' | 'always' | 'never' | 'refresh';
   /** 0 unless `refresh`. */
   everySeconds: number;

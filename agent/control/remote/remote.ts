@@ -40,7 +40,7 @@ export interface RemoteOptions {
 }
 
 export interface Remote {
-  /** To be called once, before anything is taken: what the last process did not bring to its end is concluded. */
+  /** To be called once, before any command is accepted: finishes what the last process did not. */
   start(): void;
   /** Resolves when it is done with. Never rejects. */
   take(received: ReceivedCommand): Promise<void>;

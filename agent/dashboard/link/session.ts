@@ -25,13 +25,13 @@ export interface Session {
   /** The host that is open. */
   readonly reader: HostReader | null;
   connect(credentials: Credentials): void;
-  /** Has somebody say who they are. */
+  /** Asks the user to log in. */
   ask(why: string): void;
   /** Asks for all that the broker has of one host, and for nothing more of the one before. */
   look(host: string | null): void;
   /** Subscribes to the events of all hosts, or unsubscribes. */
   listen(isOn: boolean): void;
-  /** Has a host do something; nothing while there is no connection. */
+  /** Sends a command to a host; does nothing while there is no connection. */
   give(host: string, wish: Wish): void;
   /** The last that this page had it do. */
   orderOf(host: string): Order | null;

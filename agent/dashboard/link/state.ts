@@ -3,7 +3,7 @@ import { ahead } from '../../core/names/span.ts';
 import { ago } from '../model/words.ts';
 
 export type LinkState =
-  /** Somebody has to say who they are, or which broker it is. */
+  /** The user has to log in, or to name a broker. */
   | { readonly kind: 'asking'; readonly why: string }
   | { readonly kind: 'connecting' }
   /** Connected; what the broker keeps is being read. */

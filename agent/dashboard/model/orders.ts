@@ -24,9 +24,9 @@ export interface Wish {
   readonly reason: string;
   /** For `sync`: retries commits that were recorded as bad. */
   readonly isForced: boolean;
-  /** Of `pause`, such as `2h`. */
+  /** For `pause`, such as `2h`. */
   readonly time: string;
-  /** Of `rollback`. */
+  /** For `rollback`. */
   readonly commit: string;
 }
 

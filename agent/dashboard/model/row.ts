@@ -113,7 +113,7 @@ export function withStatus(row: Row, text: string): Row {
   };
 }
 
-/** Of several problems, the one that needs somebody. */
+/** Of several problems, the one that needs attention. */
 function worst(problems: readonly Plain[]): Trouble | null {
   const found = problems.find(({ turn }) => turn === 'host' || turn === 'commit') ?? problems[0];
   if (found === undefined) return null;

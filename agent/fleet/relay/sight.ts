@@ -14,7 +14,7 @@ export function sightOfRow(row: FleetRow): Sight {
   const { host, presence, at, reason, message, commit, subject, committedAt } = row;
   const sync = syncState.safeParse(row.sync);
   const health = healthState.safeParse(row.health);
-  // Nothing can be reported of a host that never reported, or whose words are unknown.
+  // Nothing can be reported about a host that never reported, or whose states are unknown.
   if (at === null || !sync.success || !health.success) return { host, trouble: null };
   if (presence === 'offline') {
     const brief = { at, reason: '', message: '', turn: 'host' as const, commit: null, subject: '', author: '' };

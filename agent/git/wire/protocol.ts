@@ -106,7 +106,7 @@ function addRef(refs: Ref[], line: string): void {
   const last = refs.at(-1);
   if (!isName(name)) return;
   if (!name.endsWith('^{}')) refs.push({ name, oid });
-  // Said of another tag than the one before it, it is no word about any.
+  // A peeled id counts only for the tag in the line before it.
   else if (last?.name === name.slice(0, -'^{}'.length)) last.peeled = oid;
 }
 

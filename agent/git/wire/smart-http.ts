@@ -90,7 +90,7 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
   // biome-ignore lint/correctness/useYield: it always throws
   async function* refuse(answer: HttpAnswer, used: string | null): AsyncGenerator<Uint8Array> {
     const { status } = answer;
-    // Words of somebody else may be none that a server was meant to read.
+    // A redirect may lead to a private server, whose answer must not be quoted.
     const said = isHome(answer) ? await firstWords(answer) : `from ${new URL(answer.url).origin}`;
     const text = `it answered ${status}${said ? ` (${said})` : ''}`;
     if (status === 401 || status === 403 || status === 407) throw unauthorised(name, used, text);

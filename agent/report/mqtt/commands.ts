@@ -43,7 +43,7 @@ export function createCommandSubscription({
     receive(at, payload, { retain, properties }) {
       if (!topics.commands.includes(at)) return false;
       if (!ears.takes(at.length + payload.length)) return true;
-      // A word that stays on the broker would be heard again and again, by hosts that were away as well.
+      // A retained command would be received again and again, by hosts that were offline as well.
       if (retain) return true;
       heard({ text: payload.subarray(0, MAX_BYTES).toString('utf8'), reply: replyTo(properties, topics.replies) });
       return true;

@@ -47,7 +47,7 @@ export interface ConnectionOptions {
 export interface Connection {
   start(): void;
   problems(): readonly BrokerProblem[];
-  /** Says `offline` and ends, within 3 s. */
+  /** Publishes `offline` and ends, within 3 s. */
   stop(): Promise<void>;
 }
 
@@ -97,7 +97,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     signal: stopper.signal,
   });
 
-  /** Until it ends; throws why, or returns when we are stopped. */
+  /** Until it ends; throws the cause, or returns when we are stopped. */
   async function session(): Promise<void> {
     const client = await connectBroker({
       ...reach,

@@ -63,7 +63,7 @@ export function createName({ client, topics, instance, clock, signal }: NameOpti
     await say(topics.presence, 'online', { retain: true, by: instance });
   }
 
-  /** Somebody said that this host is gone, such as the will of a connection that this one took the place of. */
+  /** Another client published that this host is offline, such as the will of a connection that this one replaced. */
   async function correct(): Promise<void> {
     if (isCorrecting || signal.aborted) return;
     isCorrecting = true;
@@ -73,7 +73,7 @@ export function createName({ client, topics, instance, clock, signal }: NameOpti
     if (asking === null) await sayOnline();
   }
 
-  /** Somebody else said that this host is here: an agent that lives answers a word that nobody can know before. */
+  /** Another client published that this host is online: a running agent answers a random message, which proves that it lives. */
   async function challenge(): Promise<void> {
     if (asking !== null || signal.aborted) return;
     const word = createWord();

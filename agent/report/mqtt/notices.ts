@@ -23,7 +23,7 @@ export interface Subject {
   flooded: BrokerProblem['reason'];
   /** Consequence of the missing subscription, as messages say it. */
   deaf: string;
-  /** Who alone should be allowed to publish there. */
+  /** The only users who should be allowed to publish there. */
   publishers: string;
 }
 

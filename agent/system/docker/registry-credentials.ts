@@ -44,7 +44,7 @@ export interface CredentialsOptions {
   /** Before every path: '' for this machine. */
   root: string;
   exec: Exec;
-  /** Hears of every secret before it is used. */
+  /** Called with every secret before it is used. */
   secret(secret: string): void;
 }
 

@@ -105,7 +105,7 @@ export interface PullOptions {
   platform: string;
   /** null for nobody in particular. */
   auth: RegistryAuth | null;
-  /** Hears how many bytes of how many that are known of so far have come; a few times a second. */
+  /** Called with the received bytes and the known total; a few times a second. */
   tell?(doneBytes: number, totalBytes: number): void;
 }
 

@@ -62,7 +62,7 @@ export function openDirectory(
       const here = fs.fstatSync(dir);
       const { uid: owner, mode } = here;
       let stat = fs.lstatSync(at, { throwIfNoEntry: false });
-      // By its name as well, since it may not exist yet.
+      // Checked by its name as well, because it may not exist yet.
       if (forbidden && name !== '..' && isOwn(forbidden, idOf(here), name, stat)) throw ownPath(directory);
       let isMade = false;
       if (stat === undefined && create) {

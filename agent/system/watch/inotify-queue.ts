@@ -7,7 +7,7 @@ import fs from 'node:fs';
 export interface InotifyQueue {
   /** Counts one event. */
   count(): void;
-  /** Hears, after such a turn, that events may be missing. */
+  /** Called after such a turn, because events may be missing. */
   lossy(listener: () => void): void;
 }
 
@@ -22,7 +22,7 @@ export function createInotifyQueue(size = queueSize()): InotifyQueue {
   };
   return {
     count() {
-      // All that is in the queue is read before the loop goes on.
+      // Everything in the queue is read before the loop continues.
       if (read++ === 0) setImmediate(turnEnds);
     },
     lossy: (listener) => void listeners.push(listener),
