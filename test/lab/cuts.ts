@@ -71,6 +71,8 @@ docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; ta
 export interface Cuts {
   /** The generation of the last commit. */
   readonly generation: number;
+  /** Its commit. */
+  readonly commit: string;
   /** Installs the agent and waits until the first generation is applied. */
   begin(): Promise<void>;
   /** Commits the next generation, and further files with it, and returns at once. */
@@ -196,6 +198,9 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
   return {
     get generation() {
       return generation;
+    },
+    get commit() {
+      return commit;
     },
     async begin() {
       heard = await hearEvents(infra, host.name);

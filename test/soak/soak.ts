@@ -4,7 +4,7 @@
  * growth: memory, descriptors and watches over 10,000 reconciles. histories: random crashes of a run. git: histories of
  * adds, reverts, fetches and restarts. kills: a real host loses its power. sweeps: each moment of what `npm test` samples
  * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host and of a virtual machine, and a disk of its
- * state that is full. brokers: fleets of up to 10,000 hosts by way of each broker that
+ * state that is full, broken or read only. brokers: fleets of up to 10,000 hosts by way of each broker that
  * Debian has. dashboard: the page of the fleet in a browser. demo: `npm run demo`, light and on real hosts. packages: all packages as a release makes them, and the .deb on
  * Debian's next release. bootstrap: the samples as cloud-init reads them and Ansible plays them. monitoring: alert rules and the dashboard's queries
  * by Debian's Prometheus. docs: the site of docs/, whose generator knows dead links. hostile: servers, brokers, containers, users and files that mean harm, with new seeds for an hour.
@@ -22,7 +22,7 @@ const HOSTILE = [
 ];
 
 const DEMO = ['node', 'test/demo/demo.ts', '--exit'];
-const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts'];
+const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts', 'test/lab/vm/state-disk.test.ts'];
 /** What takes minutes for each of its cases. */
 const LONG = [
   ...['test/lab/main-job-container.test.ts', 'test/lab/agent-upgrade.test.ts', 'test/lab/recovery.test.ts'],

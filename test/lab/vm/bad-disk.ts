@@ -1,4 +1,4 @@
-/** A small disk of a virtual machine that can be told to answer with errors: device-mapper's target `error` (dmsetup(8)). */
+/** A small disk of a virtual machine that can be told to answer with errors: targets of device-mapper (dmsetup(8)). */
 import type { LabHost } from '../host.ts';
 
 export interface BadDiskOptions {
@@ -12,8 +12,10 @@ export interface BadDiskOptions {
 export interface BadDisk {
   /** Makes it, with what lies in its place so far, and mounts it there; ext4 makes it read only after the first error. */
   make(): Promise<void>;
-  /** From now on each read and each write of the device is an error (EIO). */
+  /** From now on each read and each write of the device is an error (EIO), and nothing that was read before is in memory. */
   break(): Promise<void>;
+  /** From now on each read is an error; what is written arrives. */
+  breakReads(): Promise<void>;
   /** The device answers again; the file system is unmounted as soon as nobody uses it, repaired, and mounted again. */
   mend(): Promise<void>;
 }
@@ -26,6 +28,9 @@ export function createBadDisk({ host, name, place }: BadDiskOptions): BadDisk {
   const change = (target: string) =>
     `dmsetup suspend --noflush ${name}; dmsetup reload ${name} --table ${table(target)}; dmsetup resume ${name}`;
   const healthy = `linear ${below} 0`;
+  // It is down for one of each one second (dm-flakey.rst).
+  const unreadable = `flakey ${below} 0 0 1 1 error_reads`;
+  const forget = 'echo 3 > /proc/sys/vm/drop_caches';
   const mount = `mount -o errors=remount-ro ${device} ${place}`;
   return {
     async make() {
@@ -34,7 +39,10 @@ dmsetup create ${name} --table ${table(healthy)}; mkfs.ext4 -q ${device}
 mkdir -p /mnt/new ${place}; mount ${device} /mnt/new; cp -a ${place}/. /mnt/new; umount /mnt/new; ${mount}`);
     },
     async break() {
-      await host.sh(change('error'));
+      await host.sh(`sync -f ${place}; ${change('error')}; ${forget}`);
+    },
+    async breakReads() {
+      await host.sh(`sync -f ${place}; ${change(unreadable)}; ${forget}`);
     },
     async mend() {
       // A run that looks at a file has it open for a moment. fsck says 1 if it put right what it found.

@@ -4,13 +4,11 @@
  * them again), where Docker may lose what it unpacked or made just then.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
-import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
 import { generator } from '../../random.ts';
-import { THOROUGH } from '../../sweep.ts';
 import { apiOf, type DaemonApi } from '../api.ts';
 import { type Cuts, createCuts } from '../cuts.ts';
 import { type FleetRepo, type Lab, startLab } from '../lab.ts';
-import { type BadDisk, createBadDisk } from './bad-disk.ts';
+import { createBadDisk } from './bad-disk.ts';
 import type { VirtualHost } from './host.ts';
 import { whyNone } from './need.ts';
 
@@ -134,37 +132,4 @@ describe.skipIf(none !== null)('a machine', () => {
     },
     20 * MINUTE,
   );
-
-  // Minutes more: `npm test` has a full disk in engine/mishaps.test.ts and engine/disk.test.ts.
-  if (THOROUGH) describe('with its state on a disk of its own', stateDisk);
-
-  function stateDisk() {
-    let disk: BadDisk;
-    const service = (verb: string) => host.exec(['systemctl', verb, 'fairlead.service'], { timeoutMs: 5 * MINUTE });
-    const isUnwritable = (status: StatusDocument) =>
-      status.reason === 'StateUnwritable' || status.problems.some(({ reason }) => reason === 'StateUnwritable');
-
-    beforeAll(async () => {
-      disk = createBadDisk({ host, name: 'bad-state', place: '/var/lib/fairlead' });
-      await service('stop');
-      await disk.make();
-      await cuts.next();
-      await service('start');
-      await converge();
-    }, 20 * MINUTE);
-
-    test(
-      'has a disk of the state that is full, says so, and goes on when there is room',
-      async () => {
-        await host.sh(`cd /var/lib/fairlead; dd if=/dev/zero of=filler bs=1M status=none 2> /dev/null || true
-dd if=/dev/zero of=rest bs=1k status=none 2> /dev/null || true`);
-        await cuts.next();
-        await api.sync();
-        await api.statusWhere('that the disk is full', isUnwritable);
-        await host.sh('rm /var/lib/fairlead/filler /var/lib/fairlead/rest');
-        await converge();
-      },
-      20 * MINUTE,
-    );
-  }
 });
