@@ -1,6 +1,6 @@
 /**
- * Is loaded before the agent under test (`NODE_OPTIONS=--import=…`): keeps the processor time of its longest turn of the event
- * loop, in milliseconds, in a file that outlives restarts. The first turn, which loads the program, does not count.
+ * Loaded before the agent under test (`NODE_OPTIONS=--import=…`): records the processor time of the agent's longest turn of the
+ * event loop, in milliseconds, in a file that survives restarts. The first turn, which loads the program, does not count.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
