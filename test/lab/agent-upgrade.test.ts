@@ -1,4 +1,4 @@
-/** A commit names the version of the agent: real hosts upgrade themselves, take a bad version back, and are killed meanwhile. */
+/** A commit requests a version of the agent: real hosts upgrade themselves, roll a bad version back, and are killed meanwhile. */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -20,7 +20,7 @@ const MORE_HOSTS = [
   { name: 'up-rpm', flavour: 'debian12' as const },
 ];
 const UNIT = '[Service]\nExecStart=/bin/sleep infinity\n';
-/** A trial is ten minutes; here it need only be longer than what is done meanwhile. */
+/** A trial is ten minutes; here it only has to be longer than the steps in between. */
 const TRIAL = '[Service]\nEnvironment=FAIRLEAD_UPGRADE_TRIAL=8\n';
 
 let out: string;
@@ -57,7 +57,7 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-/** Writes files into the working tree and commits; a host's repository lies on the host itself. */
+/** Writes files into the working tree and commits; a host's repository is on the host itself. */
 async function commit(on: LabHost, subject: string, files: Record<string, string>): Promise<string> {
   for (const [file, content] of Object.entries(files)) await on.write(`/srv/work/${file}`, content);
   const { stdout } = await on.sh(`cd /srv/work && { [ -d .git ] || git init -q -b main; } && git add -A
@@ -92,7 +92,7 @@ const watcherLog = async (on: LabHost) =>
   (await on.exec(['journalctl', '-u', 'fairlead-upgrade', '-o', 'cat', '--no-pager', '-n', '60'], { check: false }))
     .stdout;
 const text = async (on: LabHost, file: string) => (await on.exec(['cat', file], { check: false })).stdout.trim();
-/** The order has come to its end, and nothing of it is left. */
+/** The order is finished, and nothing of it is left. */
 const ended = (on: LabHost) =>
   until('the end of the upgrade', 120_000, async () => {
     const { stdout } = await on.sh(
@@ -109,7 +109,7 @@ const killWatcher = (on: LabHost) =>
   on.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead-upgrade'], { check: false });
 const watched = { files: [], units: ['work.service'], containers: ['shop-web-1'] };
 
-test('a commit brings a Debian 13 host to another version, although the former one cannot read it', async () => {
+test('a commit upgrades a Debian 13 host to another version, although the former one cannot read it', async () => {
   const host = lab.host('up-13');
   const H = `hosts/${host.name}`;
   await Promise.all(Object.entries(debs).map(([name, deb]) => host.copyIn(deb, `/root/${name}.deb`)));
@@ -118,7 +118,7 @@ test('a commit brings a Debian 13 host to another version, although the former o
     [`${H}/a.yaml`]: declared('one'),
     [`${H}/shop/compose.yaml`]: 'services: {web: {image: "infra:5000/app:1"}}\n',
   });
-  // It goes to the background before it listens.
+  // It forks into the background before it has subscribed.
   await host.sh('mosquitto -d -p 1883; until mosquitto_pub -t up -m up 2>/dev/null; do sleep 0.1; done');
   await host.sh(
     "nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t 'fairlead/default/hosts/up-13/events' > /root/events 2>/dev/null &",
@@ -159,7 +159,7 @@ test('a commit brings a Debian 13 host to another version, although the former o
   expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
 });
 
-test('a version that does not answer is put back with its state, and the commit is applied by the former one', async () => {
+test('a version that does not answer is rolled back with its state, and the former one applies the commit', async () => {
   const host = lab.host('up-13');
   const H = `hosts/${host.name}`;
   const before = await identities(host, watched);
@@ -184,9 +184,9 @@ test('a version that does not answer is put back with its state, and the commit 
   expect(differing(before, await identities(host, watched))).toEqual([]);
 });
 
-/** Minutes more; the script itself is killed at each of its commands in engine/upgrade-script.test.ts. */
+/** Takes minutes more; engine/upgrade-script.test.ts kills the script itself at each of its commands. */
 if (THOROUGH) {
-  test('a power cut in the middle of it leaves one agent that runs', async () => {
+  test('a power cut during the upgrade leaves one running agent', async () => {
     const host = lab.host('up-13');
     await fairlead(host, 'sync', '--force', '--no-wait');
     await inPhase(host, 'judging');
@@ -197,7 +197,7 @@ if (THOROUGH) {
     expect(await version(host)).toBe(`fairlead ${VERSIONS.newer}`);
   });
 
-  test('a Debian 12 host that was installed from the archive gets another one by https', async () => {
+  test('a Debian 12 host that was installed from the archive is upgraded over https', async () => {
     const host = lab.host('up-12');
     const H = `hosts/${host.name}`;
     await host.exec(['mkdir', '-p', '/srv/www']);
@@ -224,7 +224,7 @@ if (THOROUGH) {
     expect(differing(before, await identities(host, { ...watched, containers: [] }))).toEqual([]);
   });
 
-  test('a host that was installed by rpm gets another version by rpm', async () => {
+  test('a host that was installed by rpm is upgraded by rpm', async () => {
     const host = lab.host('up-rpm');
     const H = `hosts/${host.name}`;
     await bringRpm(host);
@@ -249,7 +249,7 @@ if (THOROUGH) {
     expect(differing(before, await identities(host, { ...watched, containers: [] }))).toEqual([]);
   });
 
-  test('a downgrade that cannot read the state is refused before anything is touched', async () => {
+  test('a downgrade that cannot read the state is refused before anything is changed', async () => {
     const host = lab.host('up-12');
     const H = `hosts/${host.name}`;
     const running = await pid(host);
@@ -265,7 +265,7 @@ if (THOROUGH) {
   });
 }
 
-/** /srv/www over https, under a certificate that the agent trusts as the repository's. */
+/** /srv/www over https, with a certificate that the agent trusts as the repository's. */
 async function serve(on: LabHost): Promise<void> {
   await on.write(
     '/root/serve.cjs',

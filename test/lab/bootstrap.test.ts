@@ -1,4 +1,6 @@
-/** The samples of examples/bootstrap set a bare host up: what cloud-init would do with user-data, and the first boot of an image. */
+/**
+ * The samples of examples/bootstrap set up a bare host: the effect of user-data in cloud-init, and the first boot of an image.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
@@ -34,13 +36,13 @@ interface UserData {
   runcmd: string[][];
 }
 
-test('user-data for cloud-init: the machine follows its directory when it is through', async () => {
+test('user-data for cloud-init: the machine follows its directory afterwards', async () => {
   const sum = (await host.exec(['sha256sum', DEB])).stdout.slice(0, 64);
   const text = readFileSync(path.join(SAMPLES, 'cloud-init/user-data.yaml'), 'utf8')
     .replace(/https:\/\/downloads\S*/, `file://${DEB}`)
     .replace(/0{64}/, sum)
     .replace('https://git.example.com/fleet.git', '/srv/fleet.git')
-    // A broker that nobody has here, and so no password for it.
+    // There is no such broker here, and so no password for it.
     .replace('--broker mqtts://broker.example.com:8883', '')
     .replace('--username "$(hostname)" --password-file /etc/fairlead/mqtt.password', '');
   const { write_files, runcmd } = parse(text) as UserData;
@@ -50,7 +52,7 @@ test('user-data for cloud-init: the machine follows its directory when it is thr
   expect((await host.exec(['cat', '/etc/greeting'])).stdout).toBe('hello');
 });
 
-test('the first boot of an image: name and keys are made, and the settings are gone from the boot partition', async () => {
+test('the first boot of an image: name and keys are created, and the settings are removed from the boot partition', async () => {
   await host.sh('apt-get purge -y fairlead; rm -rf /etc/fairlead', { timeoutMs: 500_000 });
   await host.exec(['apt-get', 'install', '-y', DEB], { timeoutMs: 500_000 });
   await host.copyIn(path.join(SAMPLES, 'first-boot'), '/root/first-boot');

@@ -1,4 +1,4 @@
-/** The main job, by an agent that runs out of its image; and that image is replaced by a commit. */
+/** The main job, by an agent that runs out of its image; and a commit replaces that image. */
 import { beforeAll, expect, test } from 'vitest';
 import { agentYaml, differing, fairlead, type InstallOptions, identities } from './agent.ts';
 import { builtPackage, VERSIONS } from './built-packages.ts';
@@ -43,11 +43,11 @@ test('a start of its unit is over when the agent answers', async () => {
   expect((await fairlead(job.host(), 'status', '--json')).stdout).toContain('"schema"');
 });
 
-test('6. a commit replaces the image of the agent itself, and nothing else is touched', async () => {
+test('6. a commit replaces the image of the agent itself, and nothing else is changed', async () => {
   job.withJournal();
   const before = await identities(job.host(), watched);
   await job.repo().commit(named('next'), 'The next version of the agent');
-  // Its own end may end the run that this waits for.
+  // The end of the agent may end the run that this waits for.
   await fairlead(job.host(), 'sync');
   await until('the new version', 60_000, async () => (await running()) === 'fairlead:next');
   await until('the end of the update', 90_000, async () => (await updating()) === 'inactive');
@@ -56,7 +56,7 @@ test('6. a commit replaces the image of the agent itself, and nothing else is to
   expect(differing(before, await identities(job.host(), watched))).toEqual([]);
 });
 
-test('7. an image whose agent does not start is taken back by the host, and the agent goes on', async () => {
+test('7. an image whose agent does not start is rolled back by the host, and the agent continues', async () => {
   job.withJournal();
   const before = await identities(job.host(), watched);
   await job.repo().commit(named('broken', 'WAIT=5\\n'), 'A version that does not start');
@@ -68,14 +68,14 @@ test('7. an image whose agent does not start is taken back by the host, and the 
   expect(differing(before, await identities(job.host(), watched))).toEqual([]);
 });
 
-test('the image holds nothing but the program: what it runs and reads is the host', async () => {
+test('the image contains only the program: it runs and reads what the host has', async () => {
   const { stdout } = await run(['tar', '-tf', image]);
   expect(stdout.split('\n').filter((name) => /^\.\/blobs\/sha256\/./.test(name))).toHaveLength(3);
   const { stdout: seen } = await job.host().sh('docker exec fairlead sh -c "readlink /usr; ls -A /host/etc/fairlead"');
   expect(seen).toBe('host/usr\nagent.yaml\n');
 });
 
-test('8. once its units are stopped, the image takes away what was managed', async () => {
+test('8. once its units are stopped, the image removes all managed resources', async () => {
   await job.host().sh(`systemctl disable --now ${UNIT} fairlead-container-update.path`);
   const given =
     '--network host --pid host --volume /:/host:rslave --cap-add SYS_ADMIN --security-opt apparmor=unconfined';

@@ -1,4 +1,4 @@
-/** The packages on real hosts: installed, set up, upgraded while work goes on, taken back, removed, purged. */
+/** The packages on real hosts: installed, set up, upgraded during work, downgraded, removed, purged. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -64,7 +64,7 @@ async function fleetRepository(on: LabHost, files: Record<string, string>): Prom
   await on.sh(`cd /srv/work && git init -q -b main && git add -A
     git -c user.name=Ben -c user.email=ben@example.com commit -qm First && git clone -q --bare /srv/work /srv/fleet.git`);
 }
-/** @returns what apt-get and the scripts of the package said, and its exit code */
+/** @returns the output of apt-get and of the package's scripts, and the exit code */
 async function aptGet(...args: string[]): Promise<{ code: number; said: string }> {
   const { code, stdout, stderr } = await host.exec(['apt-get', '-y', ...args], { check: false, timeoutMs: 500_000 });
   return { code, said: stdout + stderr };
@@ -74,11 +74,11 @@ const pid = async () => (await host.exec(['systemctl', 'show', '-P', 'MainPID', 
 const isActive = async () =>
   (await host.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim() === 'active';
 const form = async () => (await host.exec(['cat', `${STATE}/schema`])).stdout.trim();
-/** What doctor, at the end of init, has to say. */
+/** The findings of doctor, at the end of init. */
 const ailing = (printed: string): string[] => [...printed.matchAll(/^FAIL +(\S+)/gm)].map(([, name = '']) => name);
 const watched = { files: ['/etc/greeting'], units: ['work.service'], containers: ['shop-web-1'] };
 
-test('a bare Debian 12 host without an engine is managed after apt install and init', async () => {
+test('a bare Debian 12 host without a Docker engine is managed after apt install and init', async () => {
   await plain.sh('systemctl disable --now docker.service docker.socket; rm -f /var/run/docker.sock');
   await plain.exec(['apt-get', 'install', '-y', '/root/now.deb'], { timeoutMs: 500_000 });
   expect((await plain.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim()).toBe('inactive');
@@ -98,7 +98,7 @@ test('a bare Debian 12 host without an engine is managed after apt install and i
   expect((await plain.exec(['cat', '/etc/greeting'])).stdout).toBe('hello\n');
 });
 
-test('uninstall --remove-managed takes away what was managed, and the package goes', async () => {
+test('uninstall --remove-managed removes all managed resources, and the package is removed', async () => {
   const { code, stderr } = await fairlead(plain, 'uninstall', '--remove-managed');
   expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
   const left = await plain.sh('ls -d /etc/greeting /etc/systemd/system/work.service 2>/dev/null || true');
@@ -119,9 +119,9 @@ test('a Debian 13 host is managed after apt install from the repository, contain
       'services: {web: {image: "infra:5000/app:1", volumes: ["./conf:/conf", "./data:/data"]}}\n',
     'hosts/pkg-13/shop/conf/app.conf': 'ours\n',
   });
-  // It goes to the background before it listens.
+  // It forks into the background before it has subscribed.
   await host.sh('mosquitto -d -p 1883; until mosquitto_pub -t up -m up 2>/dev/null; do sleep 0.1; done');
-  // A session of the broker's own that outlives the agent: what it gets is what was sent.
+  // A session of the broker that outlives the agent: it gets everything that was sent.
   await host.sh(
     `nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t ${EVENTS} > /root/events 2>/dev/null & until grep -qx '${PROBE}' /root/events; do mosquitto_pub -q 1 -t ${EVENTS} -m '${PROBE}'; sleep 0.1; done`,
   );
@@ -135,7 +135,7 @@ test('a Debian 13 host is managed after apt install from the repository, contain
   });
 });
 
-test('apt takes no index of another key, on either release of Debian', async () => {
+test('apt accepts no index of another key, on either release of Debian', async () => {
   await followRepository(plain, 'http://localhost');
   expect(await updateIndexes(plain)).toBe(0);
   await repository.forge(deb.newer);
@@ -145,7 +145,7 @@ test('apt takes no index of another key, on either release of Debian', async () 
   }
 });
 
-test('apt installs no package that is not the one of the index', async () => {
+test('apt installs no package that differs from the index', async () => {
   await repository.publish(deb.newer);
   expect(await updateIndexes(host)).toBe(0);
   expect(await candidateOn(host)).toBe(VERSIONS.newer);
@@ -187,7 +187,7 @@ test('an upgrade with a migration restarts nothing, and loses no event and no hi
 
 const downgrade = () => aptGet('install', '--allow-downgrades', `fairlead=${debVersion(VERSIONS.now)}`);
 
-test('a downgrade that cannot read the state is refused before anything is touched', async () => {
+test('a downgrade that cannot read the state is refused before anything is changed', async () => {
   const before = await pid();
   const { code, said } = await downgrade();
   expect(code).not.toBe(0);
@@ -196,7 +196,7 @@ test('a downgrade that cannot read the state is refused before anything is touch
   expect(await pid()).toBe(before);
 });
 
-test('the commands that the refusal names lead back to the version before, and nothing managed restarts', async () => {
+test('the commands in the refusal lead back to the previous version, and no managed resource restarts', async () => {
   const before = await identities(host, watched);
   const [, commands = ''] = /lose the history since: (.*)/.exec((await downgrade()).said) ?? [];
   await host.sh(commands);
@@ -210,7 +210,7 @@ test('the commands that the refusal names lead back to the version before, and n
   expect(await version()).toBe(`fairlead ${VERSIONS.newer}`);
 });
 
-test('an upgrade whose agent does not start puts the version before back, with its state', async () => {
+test('an upgrade whose agent does not start is rolled back, with its state', async () => {
   const before = await identities(host, watched);
   const at = await form();
   const { code, said } = await aptGet('install', '/root/broken.deb');
@@ -224,7 +224,7 @@ test('an upgrade whose agent does not start puts the version before back, with i
   expect(await isActive()).toBe(true);
 });
 
-test('remove leaves what is managed and the state; purge leaves all that fairlead did not write, by name', async () => {
+test('remove keeps managed resources and the state; purge keeps and lists everything that fairlead did not write', async () => {
   const before = await identities(host, watched);
   await host.write(`${TREE}/data/orders.db`, 'data');
   await host.exec(['apt-get', 'remove', '-y', 'fairlead'], { timeoutMs: 500_000 });
@@ -238,7 +238,7 @@ test('remove leaves what is managed and the state; purge leaves all that fairlea
   );
 });
 
-test('the package is clean by lintian', async () => {
+test('lintian has no findings about the package', async () => {
   const { stdout, stderr } = await linting;
   expect(lintianFindings(stdout + stderr)).toBe('');
 });

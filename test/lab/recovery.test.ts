@@ -1,6 +1,6 @@
 /**
- * Recovery as docs/recovery.md and its pages say it: each drill types what stands there, block after block. What lies between is what
- * a person carries from one machine to the other, and what breaks.
+ * Recovery as docs/recovery.md and its pages describe it: each drill types their commands, block after block. In between are the
+ * steps of a person, who carries files from one machine to the other, and the faults.
  */
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
@@ -38,7 +38,7 @@ const watched = {
 
 let lab: Lab;
 let repo: FleetRepo;
-/** The machine that dies, the one that takes its place, and everything else: workstation, git server, broker. */
+/** The machine that dies, its replacement, and everything else: workstation, git server, broker. */
 let old: LabHost;
 let host: LabHost;
 let infra: LabHost;
@@ -63,7 +63,7 @@ const play = async (on: LabHost, step: Step | undefined, where: string, cwd = '/
   return on.exec(['sh', '-ec', step?.script ?? ''], { cwd, timeoutMs: 170_000 });
 };
 const read = async (on: LabHost, file: string) => (await on.exec(['cat', file])).stdout;
-/** From one machine to another, as a person carries it. */
+/** From one machine to another, as a person copies it. */
 const carry = async (from: LabHost, file: string, to: LabHost) =>
   to.sh(`mkdir -p ${path.dirname(file)}; base64 -d > ${file}`, {
     input: (await from.exec(['base64', file])).stdout,
@@ -71,7 +71,7 @@ const carry = async (from: LabHost, file: string, to: LabHost) =>
 const carryRecipient = async (from: LabHost) =>
   infra.write('/tmp/edge-1.recipient', (await fairlead(from, 'secret', 'recipients')).stdout);
 
-test('a new machine becomes the dead one, from the repository and a backup, under its name', async () => {
+test('a new machine replaces the dead one, from the repository and a backup, under its name', async () => {
   await old.exec(['apt-get', 'install', '-y', '/root/fairlead.deb'], { timeoutMs: 170_000 });
   await fairlead(old, 'init', repo.httpUrl, '--broker', 'mqtt://infra:1883');
   const recipient = (await fairlead(old, 'secret', 'recipients')).stdout.trim();
@@ -115,7 +115,7 @@ test('a new machine becomes the dead one, from the repository and a backup, unde
     (s) => s.sync === 'synced' && s.agent.instance !== before.agent.instance,
   );
   expect([after.health, after.problems]).toEqual(['healthy', []]);
-  // The word that the dead one left with the broker may come last, and is corrected.
+  // The Last Will of the dead one may arrive last at the broker, and is corrected.
   await until('presence', 30_000, async () => (await retained(lab.infra, PRESENCE)) === 'online');
   expect(await read(host, '/etc/app/token')).toBe('s3cret\n');
   expect((await host.exec(['docker', 'exec', 'shop-db-1', 'cat', '/data/orders'])).stdout).toBe('precious\n');
@@ -123,7 +123,7 @@ test('a new machine becomes the dead one, from the repository and a backup, unde
 });
 const PRESENCE = 'fairlead/default/hosts/edge-1/presence';
 
-test('the old machine that comes back is named, and leaves the name when it is told to', async () => {
+test('the old machine that returns is reported, and gives up the name when it is told to', async () => {
   await old.powerOn();
   const taken = await until('the new machine to notice', 60_000, async () => {
     const { findings } = await fairleadJson<DoctorDocument>(host, 'doctor');
@@ -139,7 +139,7 @@ test('the old machine that comes back is named, and leaves the name when it is t
   await until('presence', 30_000, async () => (await retained(lab.infra, PRESENCE)) === 'online');
 });
 
-test('a lost age identity: the host keeps what it has, says what to write, and follows again', async () => {
+test('a lost age identity: the host keeps its state, reports what to write, and follows again', async () => {
   const before = await identities(host, watched);
   await host.sh('systemctl stop fairlead; rm /var/lib/fairlead/age.key; systemctl start fairlead');
   const lost = await fairlead(host, 'sync');
@@ -153,7 +153,7 @@ test('a lost age identity: the host keeps what it has, says what to write, and f
   expect(differing(before, await identities(host, watched))).toEqual([]);
 });
 
-test('lost state: what runs is taken over as it runs, once the secrets are encrypted again', async () => {
+test('lost state: running resources are adopted as they are, once the secrets are encrypted again', async () => {
   const before = await identities(host, watched);
   const [lose, restart] = stepsOf('recovery/state.md', INSTEAD);
   await play(host, lose, 'on the host');
@@ -173,7 +173,7 @@ test('lost state: what runs is taken over as it runs, once the secrets are encry
   expect((await host.exec(['docker', 'exec', 'shop-web-1', 'cat', '/conf/web.conf'])).stdout).toBe('port=8080\n');
 });
 
-test('a lost git server: repairs go on, and a clone takes its place', async () => {
+test('a lost git server: repairs continue, and a clone replaces it', async () => {
   await infra.sh('mv /srv/git/fleet.git /srv/git/lost.git');
   await host.write('/etc/app/app.conf', 'drift\n');
   await until('the repair', 30_000, async () => (await read(host, '/etc/app/app.conf')) === 'hello\n');
@@ -186,7 +186,7 @@ test('a lost git server: repairs go on, and a clone takes its place', async () =
   expect(differing(before, await identities(host, watched))).toEqual([]);
 });
 
-test('a lost git server without a clone: the hosts have what they run, and a person says that it is right', async () => {
+test('a lost git server without a clone: the repository is restored from the hosts, and a person confirms it', async () => {
   const before = await identities(host, watched);
   await host.sh("sed -i '/^  since:/d' /etc/fairlead/agent.yaml; systemctl reload fairlead");
   const [, , collect, rebuild, accept] = stepsOf('recovery/git-server.md', INSTEAD);
@@ -194,7 +194,7 @@ test('a lost git server without a clone: the hosts have what they run, and a per
   await carry(host, '/tmp/edge-1.tar', infra);
   await infra.sh(`rm -rf /srv/git/fleet.git ${FLEET}`);
   await play(infra, rebuild, 'on the git server');
-  // The agent reads agent.yaml again while this goes on.
+  // The agent reads agent.yaml again meanwhile.
   const held = await until('the hold', 30_000, async () => {
     const { code, stdout } = await fairlead(host, 'sync');
     return code === 2 && stdout;
@@ -206,7 +206,7 @@ test('a lost git server without a clone: the hosts have what they run, and a per
   expect(differing(before, await identities(host, watched))).toEqual([]);
 });
 
-test('a lost deploy key: the host says so, and a new one lets it in', async () => {
+test('a lost deploy key: the host reports it, and a new one gives access', async () => {
   const keyscan = 'ssh-keyscan infra >> /root/.ssh/known_hosts 2>/dev/null';
   const repository = 'repo: {url: "ssh://root@infra/srv/git/fleet.git", auth: {sshKeyFile: /etc/fairlead/ssh_key}}';
   const config = (await read(host, '/etc/fairlead/agent.yaml')).replace(/^repo:\n(?: .*\n)*/m, `${repository}\n`);
@@ -225,7 +225,7 @@ test('a lost deploy key: the host says so, and a new one lets it in', async () =
   expect((await fairlead(host, 'sync')).code).toBe(0);
 });
 
-test('a lost broker: an empty one knows the host again, and nobody does anything on it', async () => {
+test("a lost broker: an empty one has the host's topics again, without any step on the host", async () => {
   const [replace] = stepsOf('recovery/broker.md', INSTEAD);
   const { seq } = await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
   await infra.sh((replace?.script ?? '').replace('systemctl start mosquitto', ''));

@@ -1,7 +1,7 @@
 /**
- * Whether a fleet is read whole, and alike, by way of each broker that Debian has: mosquitto 2.0 and the one of its next release,
- * NATS (3.1.1) and RabbitMQ, which gives nothing to wildcards. They run in roots of Debian's packages, on ports of this machine.
- * As root, with debootstrap(8).
+ * Whether a fleet is read completely, and equally, from each broker in Debian: mosquitto 2.0 and the one of the next release,
+ * NATS (3.1.1) and RabbitMQ, which sends no retained messages to wildcards. They run in roots of Debian's packages, on ports of
+ * this machine. As root, with debootstrap(8).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,7 +31,7 @@ interface Broker {
   files: Record<string, string>;
   argv: readonly string[];
   env?: Record<string, string>;
-  /** Whether it lists a fleet by its index; a list of names is given to one that does not. */
+  /** Whether it lists a fleet by its index; otherwise the reader gets a list of names. */
   lists: boolean;
 }
 
@@ -64,7 +64,7 @@ const BROKERS: readonly Broker[] = [
   },
 ];
 
-/** An older debootstrap does not know each suite's name, but its ways. */
+/** An older debootstrap does not know each suite's name, but can install it with an older suite's script. */
 const SCRIPT = '/usr/share/debootstrap/scripts/sid';
 
 async function makeRoot(dir: string, suite: string, packages: readonly string[]): Promise<string> {
@@ -95,7 +95,9 @@ const isOpen = (port: number): Promise<boolean> =>
     socket.on('error', () => resolve(false)).on('connect', () => socket.destroy());
   });
 
-/** It runs in a group of its own, with what it started. Resolves when all of it is gone and its last words are written. */
+/**
+ * It runs in a process group of its own, with its children. Resolves when all of them are gone and their last output is written.
+ */
 async function kill(child: ChildProcess): Promise<void> {
   if (child.pid === undefined) return;
   const closed = once(child, 'close');

@@ -1,10 +1,10 @@
 /**
- * `npm run soak`: the daemon's own session in this process, on real files and a real repository, through thousands of
- * reconciles and a hundred thousand events of the kernel. Prints by how much memory, file descriptors and watches grow,
- * with a 95 % confidence interval; exits 1 where something grows for certain, and by more than `BOUND`.
+ * `npm run soak`: the daemon's own session in this process, on real files and a real repository, through thousands of reconciles
+ * and a hundred thousand events of the kernel. Prints the growth of memory, file descriptors and watches, with a 95 % confidence
+ * interval; exits with 1 if something certainly grows, and by more than `BOUND`.
  *
- * V8's optimizing compilers are off: they go on for hours, a function at a time, and what they keep of their code hides a
- * small leak (heap snapshots at 2,000 and 8,000 reconciles differed by nothing else). The program and its objects are the same.
+ * V8's optimizing compilers are off: they continue for hours, one function at a time, and the memory that they keep hides a small
+ * leak (heap snapshots at 2,000 and 8,000 reconciles differed by nothing else). The program and its objects are the same.
  */
 import fs from 'node:fs';
 import os from 'node:os';
@@ -29,7 +29,7 @@ const EVENTS = Number(process.env.FAIRLEAD_EVENTS ?? 100_000);
 const COMMITS = 50;
 const FILES = 50;
 const SAMPLES = 80;
-/** Comes before what is measured, as a part of it: caches that fill, code that is compiled late. */
+/** Warm-up of the same kind before the measurement: caches that fill, code that is compiled late. */
 const WARM = 0.5;
 
 const collect = globalThis.gc;
@@ -37,18 +37,18 @@ if (collect === undefined) throw new Error('run it with --expose-gc, as `npm run
 
 interface Sample {
   done: number;
-  /** What the program keeps, after a collection; bytes. */
+  /** Heap of the program after a collection; bytes. */
   data: number;
-  /** Compiled functions and what V8 knows of them; bytes. */
+  /** Compiled functions and V8's data about them; bytes. */
   code: number;
   external: number;
-  /** Resident and of no file (proc_pid_status(5), RssAnon), the allocator's own share included; bytes. */
+  /** Anonymous resident memory (proc_pid_status(5), RssAnon), including the allocator's own; bytes. */
   anonymous: number;
   fds: number;
   watches: number;
 }
 
-/** Of the kernel (proc_pid_fdinfo(5)): one `inotify wd:` line each. */
+/** Watches in the kernel (proc_pid_fdinfo(5)): one `inotify wd:` line each. */
 function watches(): number {
   const fds = fs.readdirSync('/proc/self/fdinfo').map((fd) => {
     try {
@@ -84,7 +84,7 @@ const repo = path.join(dir, 'fleet');
 const stateDir = path.join(root, 'var/lib/fairlead');
 const managed = (i: number) => path.join(root, `srv/${i % 5}/${i}.conf`);
 
-/** A line of commits, each of which changes a tenth of the files. @returns their ids, oldest first */
+/** A sequence of commits, each of which changes a tenth of the files. @returns their ids, oldest first */
 async function makeCommits(): Promise<string[]> {
   await git.init({ fs, dir: repo, defaultBranch: 'main' });
   fs.mkdirSync(path.join(repo, 'hosts/soak'), { recursive: true });
@@ -121,7 +121,7 @@ async function reconciles(session: Session, commits: readonly string[]): Promise
   return samples;
 }
 
-/** Bursts of changes of attributes, and in each burst a file that really drifts. */
+/** Bursts of attribute changes, and in each burst one file that really drifts. */
 async function events(): Promise<Sample[]> {
   const samples: Sample[] = [];
   const burst = Math.ceil(EVENTS / (SAMPLES * 2));
@@ -138,8 +138,8 @@ async function events(): Promise<Sample[]> {
 
 const METRICS = ['data', 'code', 'external', 'anonymous', 'fds', 'watches'] as const;
 /**
- * For 1,000 of what is done; an agent that looks each minute takes 17 hours for so many. Less than this is let pass even
- * where it is certain. `anonymous` has room for pages that the allocator takes up late.
+ * Growth per 1,000 repetitions; an agent that polls each minute needs 17 hours for so many. Less than this passes even if it is
+ * certain. `anonymous` has room for pages that the allocator takes late.
  */
 const BOUND: Record<(typeof METRICS)[number], number> = {
   data: 10 << 10,

@@ -4,7 +4,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { differing, fairlead, fairleadJson, identities } from '../lab/agent.ts';
 import { type LabHost, startLab, until } from '../lab/lab.ts';
 
-/** The machine has no hardware help: all takes ten times as long there. */
+/** The machine has no hardware virtualization: everything takes ten times as long there. */
 const SLOW_MS = 900_000;
 const WATCHED = { files: ['/etc/greeting'], units: ['work.service'], containers: ['shop-web-1'] };
 const FLEET = {
@@ -17,7 +17,7 @@ function step(what: string): void {
   console.log(`packages: ${what}`);
 }
 
-/** As dpkg and apt-get say it; throws where they fail. */
+/** The output of dpkg and apt-get; throws if they fail. */
 const apt = (host: LabHost, ...args: string[]) => host.exec(['apt-get', '-y', ...args], { timeoutMs: SLOW_MS });
 
 async function wellAgain(host: LabHost): Promise<void> {
@@ -27,14 +27,14 @@ async function wellAgain(host: LabHost): Promise<void> {
   });
 }
 
-/** Paths of two packages, the second with a further form of the database, and its version. */
+/** Paths of two packages, the second with a further migration of the database, and its version. */
 export interface Debs {
   now: string;
   newer: string;
   newerVersion: string;
 }
 
-/** Throws where something is not as it should be. */
+/** Throws if something is not as expected. */
 export async function playOnMachine(debs: Debs): Promise<void> {
   const lab = await startLab({ name: 'soak-packages', hosts: [{ name: 'vm-1', flavour: 'vm' }], log: step });
   try {
@@ -45,7 +45,7 @@ export async function playOnMachine(debs: Debs): Promise<void> {
 }
 
 async function play(host: LabHost, debs: Debs): Promise<void> {
-  // What the lab has put there for tests of the agent alone.
+  // Files that the lab installed only for tests of the agent.
   await host.sh('umount /usr/lib/fairlead; rm -rf /usr/lib/fairlead /usr/local/bin/fairlead');
   await host.copyIn(debs.now, '/root/now.deb');
   await host.copyIn(debs.newer, '/root/newer.deb');

@@ -1,7 +1,7 @@
 /**
- * The monitoring of docs/monitoring.md by the real programs of Debian: promtool plays the tests of the alert rules; then a real
- * agent writes its file, node_exporter picks it up, Prometheus scrapes that, and answers each query of the dashboard and of the
- * alerts. The two proxies of the page give the same text as the socket. Everything listens on loopback.
+ * The monitoring of docs/monitoring.md with the real programs of Debian: promtool runs the tests of the alert rules; then a real
+ * agent writes its file, node_exporter reads it, Prometheus scrapes that, and answers each query of the dashboard and of the
+ * alerts. The two proxies of the page return the same text as the socket. Everything listens on loopback.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -23,7 +23,7 @@ const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-monitoring-'));
 const started: ChildProcess[] = [];
 let failures = 0;
 
-/** Unpacks Debian's packages, and installs nothing. @returns their root */
+/** Unpacks Debian's packages without installing them. @returns their root */
 function unpackDebian(): string {
   const debs = path.join(dir, 'debs');
   const root = path.join(dir, 'root');
@@ -39,7 +39,7 @@ function start(program: string, ...args: string[]): void {
   fs.closeSync(log);
 }
 
-/** All at once: one that is let go may be given again. */
+/** All at once: a port that is released may be given again. */
 async function freePorts<const Names extends readonly string[]>(names: Names): Promise<Record<Names[number], number>> {
   const servers = names.map(() => net.createServer());
   await Promise.all(servers.map((s) => new Promise<void>((resolve) => s.listen(0, '127.0.0.1', resolve))));
@@ -100,7 +100,7 @@ async function main(): Promise<void> {
     const error = (await ask('node_textfile_scrape_error')).data?.result[0] as { value: [number, string] } | undefined;
     say(error?.value[1] === '0', 'node_exporter reads the file without an error', JSON.stringify(error));
 
-    // Something to be seen by the rates: a run that fails, drift, a second commit.
+    // Events for the rates: a run that fails, drift, a second commit.
     await trial.commit({ 'hosts/trial/a.yaml': 'files: {/etc/motd: {content: "two\\n"}}\n' }, 'Second');
     await trial.cli('sync');
     await until('the second commit', WAIT_MS, async () => {
@@ -120,7 +120,7 @@ async function main(): Promise<void> {
       );
     }
 
-    // From here on every query has something to say.
+    // From here on every query has a result.
     fs.mkdirSync(path.join(trial.root, 'var/lib/dpkg'), { recursive: true });
     for (const file of ['var/lib/dpkg/status', 'run/reboot-required'])
       fs.writeFileSync(path.join(trial.root, file), '');
@@ -128,7 +128,7 @@ async function main(): Promise<void> {
     await trial.cli('sync');
     const isSeen = async (expr: string) => ((await ask(expr)).data?.result.length ?? 0) > 0;
     await until('the failure', WAIT_MS, () => isSeen('increase(fairlead_runs_total{result="failed"}[5m]) > 0'));
-    // A series that begins shows in `increase` with its second value.
+    // A new series is visible in `increase` with its second value.
     await trial.cli('sync');
     await until('its reason', WAIT_MS, () => isSeen('count_over_time(fairlead_run_failures_total[5m]) > 1'));
     for (const { label, query } of Object.values(CHOICES)) {
@@ -158,7 +158,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** As the page has them, but for the socket, the port and who may ask. */
+/** As on the page, except for the socket, the port and the permitted clients. */
 async function proxies(debian: string, socket: string, ports: { socat: number; nginx: number }): Promise<void> {
   const page = fs.readFileSync(path.join(ROOT, 'docs/monitoring.md'), 'utf8');
   const own = '/run/fairlead/status.sock';
@@ -194,7 +194,7 @@ async function proxies(debian: string, socket: string, ports: { socat: number; n
   say((await textOf(`http://127.0.0.1:${ports.nginx}/v1/status`)) === null, 'nginx gives the metrics alone');
 }
 
-/** With all that a reader may choose, and a span that a young Prometheus has seen. */
+/** With all values that a reader may choose, and a range that a young Prometheus has data for. */
 const chosen = (expr: string) => expr.replaceAll(/\$(fleet|instance)/g, '.*');
 
 const exporterFlags = (textfiles: string, port: number): string[] => [

@@ -1,6 +1,6 @@
 /**
- * `npm run soak -- packages`: all packages as a release makes them, held to `npm run package -- --check`, and the .deb on Debian's
- * next release. It takes most of an hour.
+ * `npm run soak -- packages`: all packages as a release builds them, checked with `npm run package -- --check`, and the .deb on
+ * Debian's next release. It takes most of an hour.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -17,7 +17,7 @@ const TOOLS = {
 };
 
 await ensurePrograms(TOOLS);
-// The emulator needs the libraries of the other architecture: they have no program to look for.
+// The emulator needs the libraries of the other architecture: they have no program that could be searched for.
 await ensurePrograms({ 'libstdc++6-arm64-cross': 'libstdc++6-arm64-cross' });
 const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-soak-'));
 try {

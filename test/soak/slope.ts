@@ -1,4 +1,4 @@
-/** A straight line through measurements, and how certain it is. */
+/** A straight line through measurements, and its uncertainty. */
 
 export interface Slope {
   /** Change of y for one of x. */
@@ -8,14 +8,14 @@ export interface Slope {
   high: number;
 }
 
-/** Student's t, two-sided 95 %, by degrees of freedom; above the last the normal's. */
+/** Student's t, two-sided 95 %, by degrees of freedom; above the last one, that of the normal distribution. */
 const T = [
   12.71, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.1, 2.09, 2.09,
 ];
 
 /**
- * Ordinary least squares. Measurements of memory follow each other: neighbours that are off the line on the same side
- * count for less (effective sample size by the first autocorrelation of the residuals), so the interval is honest.
+ * Ordinary least squares. Measurements of memory are autocorrelated: neighbours on the same side of the line count for less
+ * (effective sample size by the first autocorrelation of the residuals), so the interval is honest.
  */
 export function slopeOf(points: readonly { x: number; y: number }[]): Slope {
   const n = points.length;

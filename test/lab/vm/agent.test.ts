@@ -1,8 +1,8 @@
 /**
- * The agent on today's kind of host, a virtual machine with cgroup v2 and the newest systemd and Docker: the main job, every limit of a
- * service, adoption, drift, units that are confined, and the confinement of the agent itself.
+ * The agent on a current host, a virtual machine with cgroup v2 and the newest systemd and Docker: the main job, every limit of a
+ * service, adoption, drift, confined units, and the confinement of the agent itself.
  *
- * Without hardware help each run of the agent takes as long as a minute there, so that the tests share three commits.
+ * Without hardware virtualization each run of the agent takes up to a minute there, so the tests share three commits.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import type { PlanDocument } from '../../../agent/control/protocol.ts';
@@ -19,7 +19,7 @@ const MIB = 2 ** 20;
 const WAIT_MS = 600_000;
 const none = await whyNone();
 
-describe.skipIf(none !== null)('on a host of today', { timeout: 900_000 }, () => {
+describe.skipIf(none !== null)('on a current host', { timeout: 900_000 }, () => {
   let lab: Lab;
   let host: LabHost;
   let repo: FleetRepo;
@@ -28,7 +28,7 @@ describe.skipIf(none !== null)('on a host of today', { timeout: 900_000 }, () =>
   const out = async (script: string) => (await host.sh(script)).stdout.trim();
   const mineNow = () => identities(host, { files: [], units: [], containers: ['mine-web-1'] });
   const idOf = (container: string) => out(`docker inspect -f '{{.Id}}' ${container}`);
-  /** Limits of a container's control group, as the kernel has them. */
+  /** Limits of a container's control group, in the kernel. */
   const groupOf = async (container: string) => {
     const names = ['memory.max', 'memory.low', 'memory.swap.max', 'cpu.max', 'pids.max', 'cpuset.cpus'];
     const found = await out(`pid=$(docker inspect -f '{{.State.Pid}}' ${container})
@@ -68,7 +68,7 @@ cd /sys/fs/cgroup$(sed 's/^0:://' /proc/$pid/cgroup); for name in ${names.join('
     expect(await mineNow()).toEqual(mine);
   });
 
-  test('limits of memory, processor and processes are those of the kernel', async () => {
+  test('limits of memory, processor and processes arrive in the kernel', async () => {
     expect(await groupOf('lim-web-1')).toEqual({
       'memory.max': String(64 * MIB),
       'memory.low': String(32 * MIB),
@@ -79,7 +79,7 @@ cd /sys/fs/cgroup$(sed 's/^0:://' /proc/$pid/cgroup); for name in ${names.join('
     });
   });
 
-  test('a unit that is confined in every way is verified, started and limited', async () => {
+  test('a unit with every kind of confinement is verified, started and limited', async () => {
     const shown = await out(
       'systemctl show -p ActiveState -p MemoryMax -p TasksMax -p DynamicUser confined.service | sort; cat /sys/fs/cgroup/system.slice/confined.service/memory.max',
     );
@@ -150,7 +150,7 @@ docker update --memory 80m --memory-swap 80m --pids-limit 30 mine-web-1`);
     expect(await idOf('mine-web-1')).toBe(before);
   });
 
-  test('the unit file of the agent is understood by this systemd, and its limits hold', async () => {
+  test("this systemd supports the agent's unit file, and its limits are effective", async () => {
     const verified = await host.exec(['systemd-analyze', 'verify', 'fairlead.service'], { check: false });
     expect(verified.stderr.split('\n').filter((line) => line.includes('fairlead'))).toEqual([]);
     expect(await out("journalctl -b --no-pager | grep -E 'fairlead.service:[0-9]+:' || true")).toBe('');
@@ -168,11 +168,11 @@ docker update --memory 80m --memory-swap 80m --pids-limit 30 mine-web-1`);
     expect(Number(level)).toBeLessThanOrEqual(5);
   });
 
-  test('the doctor finds nothing that the unit file forbids it', async () => {
+  test('doctor does not report anything that the unit file forbids', async () => {
     expect((await fairlead(host, 'doctor')).stdout).not.toMatch(/permission denied|not permitted/i);
   });
 
-  test('with the rights of its unit nobody sets the clock, mounts, loads modules, renames the host or changes control groups', async () => {
+  test('the rights of its unit forbid setting the clock, mounts, kernel modules, renaming the host and changing control groups', async () => {
     const tries = {
       clock: 'date -s 2000-01-01',
       mount: 'mount -t tmpfs none /mnt',
@@ -193,7 +193,7 @@ docker update --memory 80m --memory-swap 80m --pids-limit 30 mine-web-1`);
     expect(may).toEqual(['file', 'setting']);
   });
 
-  test('with the rights of its unit a pack can be read also if systemd-run cannot help', async () => {
+  test('with the rights of its unit a pack can be read, even if systemd-run cannot help', async () => {
     const ways = confined({
       ...{ script: '/usr/lib/fairlead/lib/reader.cjs', node: '/usr/lib/lab-node' },
       ...{ uid: 0, pid: 1, hasSystemd: false, mayBound: false },
@@ -201,15 +201,15 @@ docker update --memory 80m --memory-swap 80m --pids-limit 30 mine-web-1`);
     const way = ways.find(({ name }) => name === 'setpriv without namespaces');
     if (way === undefined) throw new Error('there is no such way');
     const { stdout } = await asAgent(host, way.argv, way.env);
-    // It says that it is ready, and ends with its input.
+    // It reports that it is ready, and ends with its input.
     expect(stdout.slice(0, 1)).toBe('h');
   });
 
-  test('a container that is out of memory is said to be so', async () => {
+  test('a container that runs out of memory is reported as such', async () => {
     await repo.commit({ [`${H}/hog/compose.yaml`]: HOG }, 'Eat memory');
     const done = await apiOf(host).sync();
     const problem = done?.status.problems.find(({ id }) => id === 'service:hog/hog');
-    // An engine that did not hear of it before the control group was gone leaves some doubt, in other words.
+    // If the Docker engine did not notice it before the control group was gone, the message is less certain.
     expect(problem?.message).toMatch(/out of memory at its limit of 48 MiB; raise mem_limit/);
   });
 });

@@ -1,4 +1,4 @@
-/** A clock that is wrong, on a machine that has a clock of its own: 1970 at the start, set by hand, and far off both ways. */
+/** A wrong clock, on a machine that has a clock of its own: 1970 at the start, set by hand, and far off in both directions. */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
 import { installAgent, statusWhere } from '../agent.ts';
@@ -18,10 +18,10 @@ const declares = (value: number) => ({
 const isWrong = (status: StatusDocument) => status.problems.some(({ reason }) => reason === 'ClockWrong');
 const isHeld = ({ sync, gate }: StatusDocument) => sync === 'held' && gate?.kind === 'window';
 
-/** As a time server's client tells the kernel that the date is right: adjtimex(2), status and largest error. */
+/** Marks the date as right in the kernel, as a time server's client does: adjtimex(2), status and largest error. */
 const CONFIRM = `my $timex = pack('L x4 q q q q l x4', 0x10 | 0x4, 0, 0, 0, 0, 0) . "\\0" x 200; syscall(159, $timex) >= 0 or die $!`;
 
-/** The clock that goes on while the machine sleeps, as a clock that is right has it: rtc(4), RTC_SET_TIME. */
+/** Sets the clock that runs while the machine sleeps to the right date: rtc(4), RTC_SET_TIME. */
 const SET_RTC = `my @now = (gmtime)[0 .. 5]; open(my $rtc, '+<', '/dev/rtc0') or die $!;
 ioctl($rtc, 0x4024700a, pack('i9', @now, 0, 0, 0)) or die $!`;
 
@@ -46,9 +46,9 @@ describe.skipIf(none !== null)('a virtual machine', () => {
   afterAll(async () => lab?.stop());
   beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
-  test('without a battery begins at 1970: it says so, opens no window, and repairs drift', async () => {
+  test('without a battery starts at 1970: it reports that, opens no window, and repairs drift', async () => {
     await host.exec(['systemctl', 'stop', 'fairlead.service']);
-    // The kernel takes no date before its own start.
+    // The kernel accepts no date before its own start.
     await setDate('1970-01-02 00:00');
     await host.exec(['systemctl', 'start', 'fairlead.service']);
     const wrong = await status('a wrong clock', isWrong);
@@ -64,9 +64,9 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     expect(await value()).toBe('1');
   });
 
-  test('goes on by itself when the date is set: still outside of its window', async () => {
+  test('continues by itself when the date is set: still outside of its window', async () => {
     await setRight();
-    // The problem goes when the date is set, the gate with the next run.
+    // The problem ends when the date is set, the gate with the next run.
     const found = await status('a right clock', (s) => !isWrong(s) && isHeld(s) && s.gate?.until != null);
     expect(found.gate?.until).toMatch(/^\d{4}-01-01T00:00:00/);
     expect(await value()).toBe('1');
@@ -92,7 +92,7 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     expect(await value()).toBe('2');
   });
 
-  test('that slept goes on as before when it wakes: its date is right, and the window is as shut as it was', async () => {
+  test('that slept continues as before when it wakes: its date is right, and the window is as closed as before', async () => {
     await setDate('2026-12-20 12:00');
     await host.exec(['perl', '-e', SET_RTC]);
     await host.exec(['perl', '-e', CONFIRM]);
@@ -109,12 +109,12 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     expect(await value()).toBe('2');
   });
 
-  test('that slept for a year without a battery believes no date until a time server confirms it, and keeps its history', async () => {
+  test('that slept for a year without a battery trusts no date until a time server confirms it, and keeps its history', async () => {
     const oldest = async () => (await apiOf(host).get<{ runs: { id: number }[] }>('history'))?.runs.at(-1)?.id;
     const before = await oldest();
     await host.suspend();
     await host.wake();
-    // As somebody, or a program, sets it by what they believe.
+    // As somebody, or a program, sets it in good faith.
     await setDate('2028-01-03 20:00');
     const doubted = await status(
       'doubted',

@@ -1,4 +1,4 @@
-/** Files and directories of this computer, into a virtual machine. */
+/** Copies files and directories of this computer into a virtual machine. */
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import path from 'node:path';

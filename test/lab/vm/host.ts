@@ -1,4 +1,4 @@
-/** A host of the lab that is a virtual machine: its own kernel, cgroup v2, and a disk that forgets what was not synced. */
+/** A host of the lab that is a virtual machine: its own kernel, cgroup v2, and a disk that loses data without a sync. */
 
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,28 +12,31 @@ import { type Qemu, startQemu } from './qemu.ts';
 import { CONTAINERD, DATA_BYTES, MOUNT } from './recipe.ts';
 import { execIn } from './shell.ts';
 
-/** Everything is slower without hardware help, and more so on a busy machine. */
+/** Everything is slower without hardware virtualization, and more so on a busy machine. */
 const BOOT_MS = 900_000;
 const ANSWER_MS = 120_000;
-/** For the kernel of a real boot: the second disk is mounted, and what neither Docker nor the agent needs is left out, a fifth of the boot. */
+/**
+ * Kernel parameters of a real boot: the second disk is mounted, and a fifth of the boot is saved by leaving out what neither
+ * Docker nor the agent needs.
+ */
 const BOOT_WORDS = 'lab.data systemd.mask=systemd-udev-trigger.service systemd.mask=systemd-logind.service';
 const secondsSince = (began: number) => Math.round((performance.now() - began) / 1_000);
 
 export interface VirtualHost extends LabHost {
-  /** Power cut: qemu is killed, with all that lies in the machine's memory. The second disk stays. */
+  /** Power cut: qemu is killed, with everything in the machine's memory. The second disk stays. */
   powerOff(): Promise<void>;
-  /** Boots: minutes. */
+  /** Boots, which takes minutes. */
   powerOn(): Promise<void>;
   /**
-   * The short way after a power cut: goes on from the saved state with the second disk as the cut left it (KEPT in recipe.ts), mounts
-   * it, and does not start anything.
+   * The fast way after a power cut: continues from the saved state with the second disk as the cut left it (KEPT in recipe.ts),
+   * mounts it, and starts nothing.
    */
   resume(): Promise<void>;
-  /** What a boot starts: Docker, and what is enabled. */
+  /** Starts what a boot starts: Docker, and everything that is enabled. */
   startAll(): Promise<void>;
-  /** What reached the second disk since the machine was started: bytes, and how often it was told to keep all that it has (fsync). */
+  /** Traffic to the second disk since the machine was started: bytes, and the number of flushes (fsync). */
   written(): Promise<{ bytes: number; flushes: number }>;
-  /** To its memory, as a laptop whose lid is closed: it stands still, and so does its network, until `wake`. */
+  /** Suspends it to memory, like a laptop whose lid is closed: it and its network stand still until `wake`. */
   suspend(): Promise<void>;
   wake(): Promise<void>;
   qemu(): Qemu;
@@ -54,7 +57,7 @@ export interface VirtualHostOptions {
 
 export interface NewVirtualHost {
   host: VirtualHost;
-  /** Makes its disk, resumes the saved machine and starts Docker where it is asked for. */
+  /** Creates its disk, resumes the saved machine and starts Docker if that is requested. */
   start(): Promise<void>;
   remove(): Promise<void>;
 }
@@ -102,7 +105,7 @@ export function createVirtualHost({
       await exec(['true'], { timeoutMs: 30_000 });
       return true;
     });
-  /** @param wanted a word of qemu's for it (RunState of its QMP reference) */
+  /** @param wanted a state of qemu's (RunState of its QMP reference) */
   const isIn = (wanted: string) =>
     until(`${name} to be ${wanted}`, ANSWER_MS, async () => {
       const { status } = await running().command<{ status: string }>('query-status');
@@ -131,13 +134,13 @@ export function createVirtualHost({
     rmSync(path.join(dir, 'qmp.sock'), { force: true });
     await run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', from.root, '-F', 'raw', root]);
     await begin('saved');
-    // What the saved machine knows of the disk is of another one.
+    // The saved machine has cached another disk.
     await sh(
       'blockdev --flushbufs /dev/vdb; f=/usr/local/lib/lab-mount; cat > $f; chmod 755 $f; sync -f $f; exec $f /dev/vdb',
       { input: MOUNT },
     );
     await introduce();
-    // The saved machine's boot has a name, which a boot after a cut would not have again.
+    // The saved machine has a boot id, which a boot after a cut would not have again.
     await sh('cp /proc/sys/kernel/random/uuid /run/boot-id; mount --bind /run/boot-id /proc/sys/kernel/random/boot_id');
     log(`${name} went on from its saved state in ${secondsSince(began)} s`);
   };
@@ -179,7 +182,7 @@ export function createVirtualHost({
       await running().command('cont');
     },
     async suspend() {
-      // Whoever asks for it gets an answer first: the command ends before the machine stands still.
+      // The caller gets an answer first: the command ends before the machine stands still.
       await sh('(sleep 0.5; echo mem > /sys/power/state) > /dev/null 2>&1 &');
       await isIn('suspended');
     },
@@ -198,7 +201,7 @@ export function createVirtualHost({
         .stdout;
     },
     async booted() {
-      // Asking again and again would take a tenth of what the boot takes.
+      // Polling would take a tenth of the boot's time.
       const wait = ['systemctl', 'is-system-running', '--wait'];
       await until(`${name} to boot`, BOOT_MS, async () =>
         /^(running|degraded)/.test((await exec(wait, { check: false, timeoutMs: BOOT_MS })).stdout),
@@ -211,7 +214,7 @@ export function createVirtualHost({
     },
     resume,
     async startAll() {
-      // systemd knows the units of the saved machine. A target that is up already pulls in its own units only.
+      // systemd knows the units of the saved machine. A target that is already up starts only its own units.
       await exec(['systemctl', 'daemon-reload']);
       await exec(['systemctl', 'start', '--no-block', 'multi-user.target', 'sockets.target', 'timers.target']);
     },
@@ -230,7 +233,7 @@ export function createVirtualHost({
     host,
     async start() {
       await saved();
-      // Two of them side by side starve each other, and all that runs beside them.
+      // Two machines in parallel starve each other, and everything beside them.
       release = await takeLock(path.join(VM_DIR, 'turn.lock'));
       await makeDisk();
       await resume();

@@ -1,4 +1,4 @@
-/** The virtual machine's disk, kernel and saved state: made once from Debian's packages, and again when the recipe changes. */
+/** The virtual machine's disk, kernel and saved state: created once from Debian's packages, and again when the recipe changes. */
 import { createHash, randomBytes } from 'node:crypto';
 import {
   copyFileSync,
@@ -43,10 +43,10 @@ const NEEDS = {
 };
 export const VM_DIR = path.join(LAB_DIR, 'vm');
 const ROOT = path.join(import.meta.dirname, '../../..');
-/** The agent's own node is in the image, for it is large; `copyIn` leaves it alone. */
+/** The agent's own node is in the image, because it is large; `copyIn` leaves it alone. */
 const NODE = path.join(ROOT, 'node_modules/node/bin/node');
 
-/** A machine that was booted and saved. All of it stays as it is. */
+/** A machine that was booted and saved. None of its files change. */
 export interface Image {
   dir: string;
   root: string;
@@ -63,7 +63,7 @@ const imageAt = (dir: string): Image => ({
   token: readFileSync(path.join(dir, 'token'), 'utf8').trim(),
 });
 
-/** @returns why this machine can have no virtual machine, or null */
+/** @returns why a virtual machine is impossible here, or null */
 export function whyNoMachine(): string | null {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'the virtual machine needs Linux on x86-64';
   if (process.getuid?.() !== 0) return 'the virtual machine needs root, to make its disk';
@@ -71,7 +71,7 @@ export function whyNoMachine(): string | null {
 }
 
 async function nameOf(): Promise<string> {
-  // A state is only understood by the qemu that wrote it.
+  // Only the qemu that wrote a state can read it.
   const qemu = (await run(['qemu-system-x86_64', '--version'])).stdout;
   const node = statSync(NODE).size;
   const recipe = [
@@ -91,14 +91,14 @@ async function nameOf(): Promise<string> {
   return createHash('sha256').update(JSON.stringify(recipe)).digest('hex').slice(0, 12);
 }
 
-/** @returns the saved machine; makes it where it is not there yet (minutes). One process at a time does so. */
+/** @returns the saved machine; creates it if it does not exist (minutes). One process at a time does so. */
 export async function ensureMachine(log: (line: string) => void): Promise<Image> {
   const why = whyNoMachine();
   if (why !== null) throw new Error(why);
   await ensurePrograms(NEEDS, log);
   const dir = path.join(VM_DIR, await nameOf());
   if (existsSync(dir)) return imageAt(dir);
-  // What is in a machine's memory is nobody else's.
+  // The content of a machine's memory is private.
   mkdirSync(VM_DIR, { recursive: true, mode: 0o700 });
   log('making the virtual machine (once; some minutes)');
   const script = path.join(import.meta.dirname, 'build.ts');
@@ -125,7 +125,7 @@ export async function buildMachine(log: (line: string) => void): Promise<void> {
   log('the machine was booted and saved');
   for (const file of ['console.log', 'qemu.log', 'qmp.sock', 'data.raw'])
     rmSync(path.join(work, file), { force: true });
-  // Another checkout may still have the recipe before this one.
+  // Another checkout may still use the previous recipe.
   const others = readdirSync(VM_DIR).filter((entry) => /^[0-9a-f]{12}$/.test(entry));
   const age = (entry: string) => statSync(path.join(VM_DIR, entry)).mtimeMs;
   const old = others.sort((a, b) => age(b) - age(a)).slice(1);
@@ -136,7 +136,7 @@ export async function buildMachine(log: (line: string) => void): Promise<void> {
 async function makeDisk(work: string): Promise<void> {
   const tree = path.join(work, 'tree');
   const include = `--include=${PACKAGES.join(',')}`;
-  // An older debootstrap does not know the suite's name, but its ways.
+  // An older debootstrap does not know the suite's name, but can install it with an older suite's script.
   const script = '/usr/share/debootstrap/scripts/sid';
   await run(['debootstrap', '--variant=minbase', include, SUITE, tree, debianMirror(), script], {
     timeoutMs: 1_800_000,
@@ -204,7 +204,7 @@ async function bootAndSave(work: string): Promise<void> {
         (await execIn({ port, token }, ['systemctl', 'is-system-running'], { check: false, timeoutMs: 60_000 })).stdout,
       ),
     );
-    // All that a test needs was run once, and is in memory.
+    // Every program that a test needs ran once, and is in memory.
     await sh(
       'systemctl start docker.service; docker version; docker compose version; /usr/lib/fairlead/node --version; systemd-notify --version; journalctl -n 1',
     );

@@ -1,6 +1,6 @@
 /**
- * The virtual machine itself: that it is what today's hosts are, that its power cuts lose what was not synced, and that the agent
- * comes through three of them, the last with a real boot. `npm run soak -- cuts` has 200, with Docker's part in them.
+ * The virtual machine itself: it is like current hosts, its power cuts lose data without a sync, and the agent survives three of
+ * them, the last with a real boot. `npm run soak -- cuts` has 200, including Docker.
  */
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { generator } from '../../random.ts';
@@ -12,7 +12,7 @@ import { whyNone } from './need.ts';
 
 const SEED = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
 const MINUTE = 60_000;
-/** How often the agent has the disk keep what it wrote, in a run that brings a generation (cuts.ts): about so many times. */
+/** About this often the agent syncs the disk in a run that applies a generation (cuts.ts). */
 const FLUSHES = 60;
 const none = await whyNone();
 
@@ -50,7 +50,7 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     expect((await host.exec(['sh', '-c', 'sleep 60 & echo started'])).stdout).toBe('started\n');
   });
 
-  test('reaches infra, and not when it is cut off the network', async () => {
+  test('reaches infra, except while it is disconnected from the network', async () => {
     const reaches = async () =>
       (await host.exec(['curl', '-fsm', '20', 'http://infra:5000/v2/'], { check: false })).code;
     expect(await reaches()).toBe(0);
@@ -60,7 +60,7 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     expect(await reaches()).toBe(0);
   });
 
-  test('keeps what was synced over a power cut, and loses what was not', async () => {
+  test('keeps synced data over a power cut, and loses the rest', async () => {
     await host.sh(
       'echo synced > /srv/synced; sync; echo lost > /srv/lost; mv /srv/lost /srv/renamed; echo x > /var/tmp/root-disk',
     );
@@ -81,7 +81,7 @@ describe.skipIf(none !== null)('a virtual machine', () => {
       const random = generator(SEED);
       const api = apiOf(host);
       const cuts = createCuts({ host, infra: lab.infra, repo: await lab.infra.createRepo('fleet'), isLight: true });
-      /** After a random number of the agent's fsyncs, or when all is done: a machine that is busy has the same moments. */
+      /** After a random number of the agent's fsyncs, or when everything is done: the moments are the same on a busy machine. */
       const failAtWork = async () => {
         const moment = (await host.written()).flushes + Math.floor(random() * FLUSHES);
         await until('the moment of the power cut', 10 * MINUTE, async () => {

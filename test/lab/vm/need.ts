@@ -1,10 +1,10 @@
-/** Whether this machine can have a virtual machine: a suite that cannot skips it and says why; CI fails instead. */
+/** Whether a virtual machine is possible here: a suite without one is skipped with the reason; CI fails instead. */
 import { ensureMachine } from './image.ts';
 
 /**
- * Makes the machine if it is not there yet, which takes minutes.
+ * Creates the machine if it does not exist yet, which takes minutes.
  * @returns why there is none, or null
- * @throws with `FAIRLEAD_VM=required`, as in CI, instead of answering a reason
+ * @throws with `FAIRLEAD_VM=required`, as in CI, instead of returning a reason
  */
 export async function whyNone(): Promise<string | null> {
   if (process.env.FAIRLEAD_VM === 'off') return 'FAIRLEAD_VM=off';

@@ -1,4 +1,4 @@
-/** One qemu process: started, spoken to over its control socket (QMP), and killed. */
+/** One qemu process: started, controlled over its socket (QMP), and killed. */
 import { spawn } from 'node:child_process';
 import { existsSync, openSync } from 'node:fs';
 import net from 'node:net';
@@ -13,11 +13,14 @@ export interface QemuOptions {
   dir: string;
   root: { file: string; format: 'raw' | 'qcow2' };
   data: string;
-  /** `write`: the memory is that file, for the state that is saved. `copy`: it begins as that file, which stays as it is. */
+  /**
+   * `write`: the memory is that file, for the state that is saved. `copy`: it starts as a copy of that file, which stays
+   * unchanged.
+   */
   memory: { file: string; use: 'write' | 'copy' } | null;
-  /** The saved state to go on from, instead of a boot. */
+  /** The saved state to continue from, instead of a boot. */
   state: string | null;
-  /** Further words for the kernel. */
+  /** Further parameters of the kernel. */
   kernel?: string;
   /** Loopback port of the guest's agent. */
   port: number;
@@ -27,7 +30,7 @@ export interface Qemu {
   readonly pid: number;
   /** A command of the QEMU Machine Protocol. @returns its `return` */
   command<T = unknown>(name: string, args?: Record<string, unknown>): Promise<T>;
-  /** At once, with all that the guest has not written: a power cut. */
+  /** Ends it at once, with everything that the guest has not written: a power cut. */
   kill(): Promise<void>;
 }
 
@@ -45,7 +48,7 @@ function argumentsOf({ image, dir, root, data, memory, state, kernel = '', port 
       : []),
     ...['-kernel', path.join(image, 'vmlinuz'), '-initrd', path.join(image, 'initrd.img')],
     ...['-append', `${KERNEL} ${kernel}`.trim()],
-    // Loses nothing when the process is killed: what the guest wrote is in this machine's kernel then.
+    // Nothing is lost when the process is killed: data that the guest wrote is in this machine's kernel then.
     ...disk('root', root.file, root.format, root.format === 'raw' ? 'unsafe' : 'writeback'),
     ...disk('data', data, 'raw', 'unsafe'),
     ...['-netdev', 'user,id=lab', '-device', 'virtio-net-pci,netdev=lab,id=nic'],
@@ -57,10 +60,10 @@ function argumentsOf({ image, dir, root, data, memory, state, kernel = '', port 
   ];
 }
 
-/** Starts qemu, and goes on from the saved state if there is one to go on from. */
+/** Starts qemu, and continues from the saved state if there is one. */
 export async function startQemu(options: QemuOptions): Promise<Qemu> {
   const log = openSync(path.join(options.dir, 'qemu.log'), 'a');
-  // A suite that is ended takes its machines along.
+  // If the suite is killed, its machines end as well.
   const argv = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...argumentsOf(options)];
   const child = spawn('setpriv', argv, { stdio: ['ignore', log, log] });
   const ended = new Promise<void>((resolve) => {
@@ -95,7 +98,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
 
 type Command = Qemu['command'];
 
-/** The memory is a file, and not part of the state: so going on takes a second, and pages are read when they are touched. */
+/** The memory is a file, and not part of the state: so continuing takes a second, and pages are read on demand. */
 const shareMemory = (command: Command) =>
   command('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] });
 
@@ -106,7 +109,7 @@ const migrated = (command: Command) =>
     return status === 'completed';
   });
 
-/** Stops the machine and writes its state; the process is of no more use then. */
+/** Stops the machine and writes its state; the process cannot be used afterwards. */
 export async function saveState({ command }: Qemu, file: string): Promise<void> {
   await command('stop');
   await shareMemory(command);
@@ -119,7 +122,7 @@ interface Answer {
   error?: { desc: string };
 }
 
-/** One command at a time, as they are answered in order; events in between are passed over. */
+/** One command at a time, because they are answered in order; events in between are ignored. */
 async function connect(file: string): Promise<{ command: Command }> {
   const socket = net.connect(file);
   await new Promise<void>((resolve, reject) => {

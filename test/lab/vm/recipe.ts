@@ -1,4 +1,4 @@
-/** What is in the lab's virtual machine, and how it is started. A change here makes a new image and a new saved state. */
+/** The content of the lab's virtual machine, and its start. A change here makes a new image and a new saved state. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -9,11 +9,11 @@ export const PACKAGES = [
 ]; // biome-ignore format: a list
 
 export const ROOT_SIZE = '3G';
-/** Sparse; formatted anew for each machine, from outside. */
+/** Sparse; formatted for each machine, from outside. */
 export const DATA_BYTES = 3 * 1024 ** 3;
 export const MEMORY_MB = 1536;
 
-/** In the guest: eth0 is its way to the lab and can be unplugged, eth1 is for commands. Docker keeps off networks that have a route. */
+/** In the guest: eth0 leads to the lab and can be unplugged, eth1 is for commands. Docker avoids networks that have a route. */
 const NETWORK = `#!/bin/sh
 modprobe virtio_net
 while [ ! -e /sys/class/net/eth1 ]; do sleep 0.2; done
@@ -38,8 +38,8 @@ WantedBy=sysinit.target
 `;
 
 /**
- * What must survive a power cut, on the second disk: path → directory below /data. The root disk is that of the saved state again
- * after each cut.
+ * Directories that must survive a power cut, on the second disk: path → directory below /data. The root disk is that of the saved
+ * state again after each cut.
  */
 export const KEPT: readonly string[] = [
   '/etc',
@@ -54,9 +54,9 @@ export const KEPT: readonly string[] = [
 ];
 
 /**
- * Mounts the second disk; each machine gets it when it goes on, so it is no part of the image. The agent's node is large, and stays on
- * the root disk. The options are what makes the cut honest: without `noauto_da_alloc` ext4 would write the content of a
- * file that is renamed over another one in time, whether or not anybody asked for it. $1: the device.
+ * Mounts the second disk; each machine gets it when it is resumed, so it is not part of the image. The agent's node is large, and
+ * stays on the root disk. The options make the cut realistic: without `noauto_da_alloc` ext4 would by itself write the content of
+ * a file that is renamed over another one. $1: the device.
  */
 export const MOUNT = `#!/bin/sh
 set -e
@@ -109,12 +109,12 @@ const DOCKER = {
   'log-opts': { 'max-size': '1m' },
 };
 
-/** Docker needs none of what containerd has for Kubernetes, and it takes most of its start. */
+/** Docker does not need containerd's plugins for Kubernetes, which take most of its start. */
 export const CONTAINERD = `version = 3
 disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]
 `;
 
-/** Path → content; executable where it begins with #!. */
+/** Path → content; executable if it begins with #!. */
 export const FILES: Record<string, string> = {
   'etc/hostname': 'vm\n',
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 vm\n',
@@ -127,7 +127,7 @@ export const FILES: Record<string, string> = {
   'usr/local/lib/lab-net': NETWORK,
 };
 
-/** What a kernel without hardware help need not do. */
+/** Work that a kernel without hardware virtualization need not do. */
 export const KERNEL = [
   'root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet mitigations=off nowatchdog random.trust_cpu=on',
   'rcupdate.rcu_cpu_stall_suppress=1 TERM=dumb systemd.default_timeout_start_sec=900',

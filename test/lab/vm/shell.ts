@@ -1,11 +1,11 @@
-/** Commands into a virtual machine: the other side of guest-agent.pl, which says how the bytes go. */
+/** Commands into a virtual machine: the other side of guest-agent.pl, which documents the protocol. */
 import net from 'node:net';
 import type { ExecOptions, ExecResult } from '../run.ts';
 
 export interface ShellOptions {
   /** Loopback port that qemu forwards to the machine's agent. */
   port: number;
-  /** What the agent of this machine asks for: other users of this computer reach the port as well. */
+  /** The token that this machine's agent requires: other users of this computer can connect to the port as well. */
   token: string;
 }
 
@@ -19,8 +19,8 @@ const frame = (data: Uint8Array): Buffer => {
 const KILLED = 137;
 
 /**
- * Runs one command. A connection that ends without an exit code is an error, also with `check: false`: the machine lost power,
- * or its agent does not listen yet.
+ * Runs one command. A connection that ends without an exit code is an error, also with `check: false`: the machine lost power, or
+ * its agent does not listen yet.
  */
 export function execIn(
   { port, token }: ShellOptions,
@@ -67,7 +67,7 @@ export function execIn(
         else code = Number(data.toString());
       }
     });
-    // `close` follows, and says it.
+    // `close` follows, with the error.
     let failure = '';
     socket.on('error', (error) => {
       failure = `: ${error.message}`;

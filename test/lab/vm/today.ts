@@ -1,10 +1,10 @@
-/** What the virtual machine is given to run: stacks with limits, a confined unit, and a program with the rights of the agent's unit. */
+/** Workloads of the virtual machine: stacks with limits, a confined unit, and a program with the rights of the agent's unit. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { LabHost } from '../host.ts';
 import type { ExecResult } from '../run.ts';
 
-/** Runs under docker compose before there is an agent. */
+/** Runs under docker compose before the agent is installed. */
 export const MINE = `services:
   web:
     image: infra:5000/app:1
@@ -60,7 +60,7 @@ MemoryMax=64M
 CPUQuota=20%
 TasksMax=10
 `;
-/** Asks for more than it may have. */
+/** Uses more memory than its limit. */
 export const HOG = `services:
   hog:
     image: infra:5000/app:1
@@ -70,7 +70,7 @@ export const HOG = `services:
     command: [/bin/busybox, dd, if=/dev/zero, of=/dev/null, bs=512M]
 `;
 const indent = (text: string) => text.replace(/^/gm, '      ').trimEnd();
-/** A manifest with a unit that is confined in every way. */
+/** A manifest with a unit that has every kind of confinement. */
 export const confinedYaml = `units:
   confined.service:
     content: |
@@ -80,7 +80,7 @@ ${indent(CONFINED)}
 /** The story without healthchecks: its containers are well after ten steady seconds, which cost no process. */
 export const PLAIN = { health: '' };
 
-/** Runs a program with the rights of the agent's unit file, and so with those of whatever the agent starts by itself. */
+/** Runs a program with the rights of the agent's unit file, and so with those of everything that the agent starts. */
 export function asAgent(host: LabHost, argv: readonly string[], env: Record<string, string> = {}): Promise<ExecResult> {
   const unit = readFileSync(path.join(import.meta.dirname, '../../../systemd/fairlead.service'), 'utf8');
   const own = unit
