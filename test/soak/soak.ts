@@ -11,7 +11,7 @@
  */
 import { spawnSync } from 'node:child_process';
 
-/** How long the hostile part goes on, in minutes. */
+/** Duration of the hostile part, in minutes. */
 const HOSTILE_MINUTES = Number(process.env.FAIRLEAD_HOSTILE_MINUTES ?? 60);
 /** Cases of each property in a round of the hostile part; fast-check's own default is 100. */
 const HOSTILE_RUNS = 500;
@@ -37,7 +37,7 @@ const SWEEPS = [
   'engine/upgrade-script',
 ];
 
-/** malloc and V8 give back what they can, so that growth is growth. */
+/** malloc and V8 return memory as early as they can, so that growth means a leak. */
 const GROWTH_ENV = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '32768',
@@ -55,7 +55,7 @@ function run(argv: readonly string[], env: Record<string, string> = {}): boolean
 }
 const vitest = (env: Record<string, string>, ...args: string[]) => run(['vitest', 'run', ...args], env);
 
-/** Rounds with new seeds; one that fails names its seed and ends the part. */
+/** Rounds with new seeds; a round that fails prints its seed and ends the part. */
 function hostile(): boolean {
   const end = Date.now() + HOSTILE_MINUTES * 60_000;
   for (let seed = Date.now() % 1_000_000; Date.now() < end; seed++) {

@@ -1,7 +1,7 @@
 /**
- * The power of a whole machine fails, and what was not synced is lost, by the agent, Docker and systemd alike: once when all is
- * done, with a real boot after it, and in `npm run soak -- cuts` at 200 random moments (`FAIRLEAD_CUTS`; `FAIRLEAD_SEED` plays
- * them again), where Docker may lose what it unpacked or made just then.
+ * The power of a whole machine fails, and data without a sync is lost, of the agent, Docker and systemd alike: once when
+ * everything is done, with a real boot after it, and in `npm run soak -- cuts` at 200 random moments (`FAIRLEAD_CUTS`;
+ * `FAIRLEAD_SEED` repeats them), where Docker may lose what it unpacked or created just then.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { generator } from '../../random.ts';
@@ -15,9 +15,9 @@ import { whyNone } from './need.ts';
 const CUTS = Number(process.env.FAIRLEAD_CUTS ?? 0);
 const SEED = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
 const MINUTE = 60_000;
-/** How long a run may take, before one was seen. */
+/** Duration of a run, before one was measured. */
 const FIRST_RUN_MS = 15_000;
-/** How often the power fails again while the agent puts right what the cut before it left. */
+/** How often the power fails again while the agent repairs the effects of the previous cut. */
 const AGAIN = 0.2;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const none = await whyNone();
@@ -32,7 +32,7 @@ describe.skipIf(none !== null)('a machine', () => {
   const random = generator(SEED);
 
   beforeAll(async () => {
-    // Docker starts anew after each cut.
+    // Docker is started again after each cut.
     lab = await startLab({ name: 'power', hosts: [{ name: 'vm-1', flavour: 'vm', firewall: false }] });
     host = lab.machine('vm-1');
     api = apiOf(host);
@@ -47,14 +47,14 @@ describe.skipIf(none !== null)('a machine', () => {
   beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
   /**
-   * Docker does not sync what it unpacks: a cut soon after a pull leaves an image whose files are empty, which no agent can keep. File
-   * by file, so that nothing of the agent's is synced along.
+   * Docker does not sync unpacked files: a cut soon after a pull leaves an image with empty files, which no agent can repair.
+   * File by file, so that nothing of the agent is synced along.
    */
   const syncEngine = () =>
     host.sh('find /var/lib/docker /var/lib/containerd -xdev \\( -type f -o -type d \\) -exec sync {} + || true', {
       timeoutMs: 10 * MINUTE,
     });
-  /** A commit is on its way when the power fails, at a random moment of its run or soon after it. */
+  /** A commit has been pushed when the power fails, at a random moment of its run or soon after it. */
   const failAtWork = async () => {
     await cuts.next();
     const sync = api.sync().catch(() => null);
@@ -65,7 +65,7 @@ describe.skipIf(none !== null)('a machine', () => {
   const converge = async () => {
     await cuts.converged();
     const done = (await api.status())?.run;
-    // How long a run takes on this machine, as busy as it is.
+    // Duration of a run on this machine, as busy as it is.
     if (done && done.changed > 0) lastsMs = done.durationMs;
   };
 
@@ -94,7 +94,7 @@ describe.skipIf(none !== null)('a machine', () => {
     );
 
   test(
-    'boots after a power cut, and all that was told to be done is there',
+    'boots after a power cut with everything that was reported as done',
     async () => {
       await cuts.next();
       await converge();
@@ -107,7 +107,7 @@ describe.skipIf(none !== null)('a machine', () => {
   );
 
   test(
-    'has a disk of managed files that answers with errors: no commit is blamed, the rest is applied, and it is tried again',
+    'has a disk of managed files that returns errors: no commit is blamed, the rest is applied, and it is retried',
     async () => {
       const disk = createBadDisk({ host, name: 'bad-files', place: '/mnt/bad' });
       const files = (word: string) => ({

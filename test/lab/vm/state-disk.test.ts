@@ -1,7 +1,7 @@
 /**
- * The disk of the agent's state is full, answers with errors, or becomes read only: the agent says so, blames no commit, overwrites
- * nothing that it cannot read, and goes on. It needs a kernel that may break a disk: `npm run soak -- cuts` plays it, and `npm test`
- * has a full disk in engine/mishaps.test.ts and engine/disk.test.ts.
+ * The disk of the agent's state is full, returns errors, or becomes read-only: the agent reports it, blames no commit, overwrites
+ * nothing that it cannot read, and continues. It needs a kernel whose disks may be broken: `npm run soak -- cuts` runs it, and
+ * `npm test` has a full disk in engine/mishaps.test.ts and engine/disk.test.ts.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument } from '../../../agent/control/protocol.ts';
@@ -16,11 +16,11 @@ import { whyNone } from './need.ts';
 const MINUTE = 60_000;
 const PATIENCE_MS = 10 * MINUTE;
 const STATE = '/var/lib/fairlead';
-/** Written once, or with each accepted commit: no run that is refused may touch them. */
+/** Written once, or with each accepted commit: no refused run may change them. */
 const LASTING = 'age.key hash.key trust.json inventory.json';
 const none = await whyNone();
 
-describe.skipIf(none !== null)('the state on a disk of its own', () => {
+describe.skipIf(none !== null)('a state on a disk of its own', () => {
   let lab: Lab;
   let host: VirtualHost;
   let cuts: Cuts;
@@ -31,7 +31,7 @@ describe.skipIf(none !== null)('the state on a disk of its own', () => {
     host.exec(['systemctl', ...verb, 'fairlead.service'], { timeoutMs: PATIENCE_MS });
   const isUnwritable = (status: StatusDocument) =>
     status.reason === 'StateUnwritable' || status.problems.some(({ reason }) => reason === 'StateUnwritable');
-  /** Asks for a new commit, which must wait and must not be blamed. */
+  /** Requests a new commit, which must wait and must not be blamed. */
   const refusesNext = async () => {
     await cuts.next();
     await api.sync();
@@ -40,12 +40,12 @@ describe.skipIf(none !== null)('the state on a disk of its own', () => {
     expect(status.bad).toEqual([]);
     expect((await host.exec(['head', '-n', '1', '/srv/app/text'])).stdout).toBe(`generation ${cuts.generation - 1}\n`);
   };
-  /** Nobody asks for a run. */
+  /** No run is requested. */
   const convergesByItself = async () => {
     await api.statusWhere('in place by itself', (s) => s.sync === 'synced' && s.applied?.commit === cuts.commit);
     await cuts.converged();
   };
-  /** Starts the agent on a disk on which it cannot run, and waits until it has said so. */
+  /** Starts the agent on a disk on which it cannot run, and waits until it has reported that. */
   const saysAtStart = async (what: RegExp) => {
     const since = (await host.exec(['date', '+@%s'])).stdout.trim();
     await service('--no-block', 'start');
@@ -56,7 +56,7 @@ describe.skipIf(none !== null)('the state on a disk of its own', () => {
   };
   const lasting = async () => (await host.sh(`cd ${STATE}; sha256sum ${LASTING}`)).stdout;
   const setAside = async () => (await host.sh(`ls -A ${STATE}`)).stdout.match(/^.*corrupt.*$/gm) ?? [];
-  /** The oldest run names the history: a new one would begin later. */
+  /** The oldest run identifies the history: a new history would begin later. */
   const began = async () => (await api.get<HistoryDocument>('history?limit=1000'))?.runs.at(-1)?.startedAt;
 
   beforeAll(async () => {
@@ -79,7 +79,7 @@ describe.skipIf(none !== null)('the state on a disk of its own', () => {
   beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
   test(
-    'is full: it is said, and work goes on by itself when there is room',
+    'that is full is reported, and work continues by itself when there is space',
     async () => {
       await host.sh(`cd ${STATE}; dd if=/dev/zero of=filler bs=1M status=none 2> /dev/null || true
 dd if=/dev/zero of=rest bs=1k status=none 2> /dev/null || true`);
@@ -91,10 +91,10 @@ dd if=/dev/zero of=rest bs=1k status=none 2> /dev/null || true`);
   );
 
   test(
-    'is made read only at work: it is said, repairs go on, and all is caught up with by itself when it can be written',
+    'that becomes read-only during work is reported, repairs continue, and everything is recorded by itself when it is writable again',
     async () => {
       const before = await lasting();
-      // Of all disks, files that are open for writing or not (sysrq.rst); mount(8) would refuse that.
+      // All disks, whether files are open for writing or not (sysrq.rst); mount(8) would refuse that.
       await host.sh(
         `echo u > /proc/sysrq-trigger; until findmnt -no FS-OPTIONS ${STATE} | grep -q '^ro'; do sleep 0.2; done`,
       );
@@ -113,7 +113,7 @@ dd if=/dev/zero of=rest bs=1k status=none 2> /dev/null || true`);
   );
 
   test(
-    'is read only when the agent starts: it does not run, says why, and runs as soon as it can be written',
+    'that is read-only when the agent starts prevents the start, with the reason, and the agent runs as soon as it is writable',
     async () => {
       await service('stop');
       const before = await lasting();
@@ -128,7 +128,7 @@ dd if=/dev/zero of=rest bs=1k status=none 2> /dev/null || true`);
   );
 
   test(
-    'answers with errors at work: it is said, nothing is overwritten, and work goes on when the disk is repaired',
+    'that returns errors during work is reported, nothing is overwritten, and work continues when the disk is repaired',
     async () => {
       const [before, history] = [await lasting(), await began()];
       await disk.break();
@@ -146,7 +146,7 @@ dd if=/dev/zero of=rest bs=1k status=none 2> /dev/null || true`);
   );
 
   test(
-    'cannot be read when the agent starts: it does not run, says why, and takes nothing for lost',
+    'that is unreadable when the agent starts prevents the start, with the reason, and nothing is taken for lost',
     async () => {
       const history = await began();
       await service('stop');
