@@ -22,11 +22,11 @@ const create = () => createProgram(terminal, { version: '0' } as CliDeps, () => 
 const all = (command: CliCommand): CliCommand[] => [command, ...command.commands.flatMap((c) => all(c as CliCommand))];
 const visibleCommands = () => all(create()).filter((c) => !c.name().startsWith('__'));
 
-/** The words of a line as sh reads it: of the last fairlead command, without redirections. */
+/** The words of a line as sh reads it: of the last fairlead command, without redirections. No program writes a file. */
 function words(line: string): string[] {
   const { stdout } = spawnSync('sh', [
     '-c',
-    `fairlead() { printf '%s\\0' "$@"; }; git() { echo abc; }; jq() { cat; }; HOME=/root; ${line.replace(/ > \S+$/, '')}`,
+    `fairlead() { printf '%s\\0' "$@"; }; git() { echo abc; }; jq() { cat; }; tee() { cat; }; HOME=/root; ${line.replace(/ > \S+$/, '')}`,
   ]);
   return stdout.toString().split('\0').slice(0, -1);
 }
