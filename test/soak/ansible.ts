@@ -1,5 +1,5 @@
 /**
- * The Ansible sample, played by ansible-core of Debian over ssh: a bare Debian 12 host follows its directory, a second run changes
+ * The Ansible sample, run by Debian's ansible-core over ssh: a bare Debian 12 host follows its directory, a second run changes
  * nothing, other settings reach the running agent, and another package upgrades it.
  */
 import assert from 'node:assert/strict';
@@ -21,13 +21,13 @@ const FLEET = {
 };
 
 export interface AnsibleOptions {
-  /** The sample, which stays as it is. */
+  /** Directory of the sample, which is not changed. */
   sample: string;
-  /** Directory on this machine, empty. */
+  /** An empty directory on this machine. */
   work: string;
 }
 
-/** Throws where something is not as it should be. */
+/** Throws if something is not as expected. */
 export async function playRole(options: AnsibleOptions): Promise<void> {
   const lab = await startLab({
     name: 'soak-ansible',
@@ -99,7 +99,7 @@ async function play(lab: Lab, { sample, work }: AnsibleOptions): Promise<void> {
 
 const PASSWORD = 'correct horse battery staple';
 
-/** @returns a function that puts other text in the place of some, which must be there */
+/** @returns a function that replaces a part of a text, which must occur in it */
 const editorOf = (file: string) => (from: string | RegExp, to: string) => {
   const text = readFileSync(file, 'utf8');
   const edited = text.replace(from, to);
@@ -123,8 +123,8 @@ async function statusWhere(host: LabHost, fits: (status: StatusDocument) => bool
 }
 
 /**
- * What Ansible needs on every host, and the lab's have not: Python, with the module that speaks to apt. This machine's apt, which is
- * a Debian 12 as well, fetches what the host lacks.
+ * What Ansible needs on every host, and the lab's hosts lack: Python, with its module for apt. This machine's apt, which is of
+ * Debian 12 as well, fetches the missing packages.
  */
 async function bringPython(host: LabHost, work: string): Promise<void> {
   const archives = path.join(work, 'archives');
@@ -142,7 +142,7 @@ async function bringPython(host: LabHost, work: string): Promise<void> {
   await host.sh('apt-get install -y /root/python/*.deb', { timeoutMs: 500_000 });
 }
 
-/** @returns an inventory with this one host, which lets a key of this test in */
+/** @returns an inventory with this one host, and a private key of this test */
 async function inventoryOf(host: LabHost, work: string): Promise<string> {
   const key = path.join(work, 'key');
   await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key]);
@@ -162,9 +162,9 @@ async function inventoryOf(host: LabHost, work: string): Promise<string> {
   return inventory;
 }
 
-/** @returns what it printed, and how many tasks changed something. Throws where one failed. */
+/** @returns the output, and the number of changed tasks. Throws if one failed. */
 async function runPlaybook(inventory: string, book: string): Promise<{ said: string; changed: number }> {
-  // Nothing of this machine's own settings for Ansible.
+  // Uses none of this machine's own settings for Ansible.
   const config = path.join(book, 'ansible.cfg');
   writeFileSync(config, '');
   const env = { ANSIBLE_CONFIG: config, ANSIBLE_NOCOLOR: '1', MQTT_PASSWORD: PASSWORD };

@@ -1,6 +1,6 @@
 /**
- * `npm run soak -- bootstrap`: the samples of examples/bootstrap as cloud-init and Ansible themselves read them, and the Ansible role
- * played on a host. What the others do to a host is played in `lab/bootstrap.test.ts` (user-data, first boot).
+ * `npm run soak -- bootstrap`: the samples of examples/bootstrap as cloud-init and Ansible themselves read them, and the Ansible
+ * role run on a host. `lab/bootstrap.test.ts` runs the others on a host (user-data, first boot).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -17,7 +17,7 @@ await ensurePrograms({
 });
 for (const argv of [
   ['cloud-init', 'schema', '--config-file', path.join(SAMPLES, 'cloud-init/user-data.yaml')],
-  // No inventory of this machine is asked.
+  // Uses no inventory of this machine.
   ['ansible-playbook', '--syntax-check', '--inventory', 'edge-1,', path.join(SAMPLES, 'ansible/playbook.yml')],
 ]) {
   const { stdout, stderr } = await run(argv);

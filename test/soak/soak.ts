@@ -1,13 +1,22 @@
 /**
- * `npm run soak [-- PART…]`: what takes hours. Each part ends with a line, the whole with exit 1 if one failed.
+ * `npm run soak [-- PART…]`: tests that take hours. Each part ends with a line, the whole with exit 1 if one failed.
  *
- * growth: memory, descriptors and watches over 10,000 reconciles. histories: random crashes of a run. git: histories of
- * adds, reverts, fetches and restarts. kills: a real host loses its power. sweeps: each moment of what `npm test` samples
- * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host and of a virtual machine, and a disk of its
- * state that is full, broken or read only. brokers: fleets of up to 10,000 hosts by way of each broker that
- * Debian has. dashboard: the page of the fleet in a browser. demo: `npm run demo`, light and on real hosts. packages: all packages as a release makes them, and the .deb on
- * Debian's next release. bootstrap: the samples as cloud-init reads them and Ansible plays them. monitoring: alert rules and the dashboard's queries
- * by Debian's Prometheus. docs: the site of docs/, whose generator knows dead links. hostile: servers, brokers, containers, users and files that mean harm, with new seeds for an hour.
+ * - growth: memory, descriptors and watches over 10,000 reconciles
+ * - histories: random crashes of a run
+ * - git: histories of adds, reverts, fetches and restarts
+ * - kills: a real host loses its power
+ * - sweeps: each moment of which `npm test` tries a sample (test/sweep.ts)
+ * - field: all cases of test/field
+ * - cuts: 200 power cuts of a lab host and of a virtual machine, and a state disk that is full, broken or read-only
+ * - lab: long tests on real hosts and on the virtual machine: main job, clock, upgrades by a commit, recovery
+ * - brokers: fleets of up to 10,000 hosts at each broker that Debian has
+ * - dashboard: the page of the fleet in a browser
+ * - demo: `npm run demo`, light and on real hosts
+ * - packages: all packages as a release builds them, and the .deb on Debian's next release
+ * - bootstrap: the samples, read by cloud-init and run by Ansible
+ * - monitoring: alert rules and the dashboard's queries, by Debian's Prometheus
+ * - docs: the site of docs/, whose generator reports dead links
+ * - hostile: malicious servers, brokers, containers, users and files, with new seeds for an hour
  */
 import { spawnSync } from 'node:child_process';
 
@@ -23,7 +32,7 @@ const HOSTILE = [
 
 const DEMO = ['node', 'test/demo/demo.ts', '--exit'];
 const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts', 'test/lab/vm/state-disk.test.ts'];
-/** What takes minutes for each of its cases. */
+/** Parts that take minutes for each of their cases. */
 const LONG = [
   ...['test/lab/main-job-container.test.ts', 'test/lab/agent-upgrade.test.ts', 'test/lab/recovery.test.ts'],
   ...['test/lab/vm/agent.test.ts', 'test/lab/vm/clock.test.ts'],
