@@ -99,8 +99,10 @@ put_back() {
 put_database_back() {
   [ "$(number_in "$STATE/schema")" -gt "$1" ] || return 0
   [ -f "$STATE/history.db.$1" ] || return 0
+  # What a killed restore left: neither ln nor cp replaces a name by the very file that it names already, with -f either.
+  rm -f "$STATE/history.db.back"
   # A disk may have no room for another copy.
-  ln -f "$STATE/history.db.$1" "$STATE/history.db.back" 2>/dev/null || cp -p "$STATE/history.db.$1" "$STATE/history.db.back"
+  ln "$STATE/history.db.$1" "$STATE/history.db.back" 2>/dev/null || cp -p "$STATE/history.db.$1" "$STATE/history.db.back"
   if [ ! -e "$STATE/history.db.left" ] && [ -e "$STATE/history.db" ]; then
     rm -f "$STATE/history.db.left-wal"
     [ ! -e "$STATE/history.db-wal" ] || ln "$STATE/history.db-wal" "$STATE/history.db.left-wal"
@@ -109,7 +111,8 @@ put_database_back() {
   echo "$1" > "$STATE/schema.new"
   write_out
   rm -f "$STATE/history.db-wal" "$STATE/history.db-shm"
-  mv "$STATE/history.db.back" "$STATE/history.db"
+  # Nor does mv.
+  [ "$STATE/history.db.back" -ef "$STATE/history.db" ] || mv "$STATE/history.db.back" "$STATE/history.db"
   mv "$STATE/schema.new" "$STATE/schema"
   write_out
   # rename(2) leaves both names where they are one file already.

@@ -32,6 +32,8 @@ interface Trial {
   ids: string[];
   /** Restores the former version, as a package does. */
   putBack(): void;
+  /** As `putBack`, but it is killed before its n-th change. @returns false if it makes fewer */
+  putBackKilled(n: number): boolean;
 }
 
 /** A host whose former agent recorded event 1, and whose agent on trial recorded 2 to 4 and sent as many as `sent`. */
@@ -57,6 +59,14 @@ function trial({ sent = 0, isKilled = false }: { sent?: number; isKilled?: boole
   return {
     ...{ dir, at, ids },
     putBack: () => void expect(spawnSync('sh', ['-ec', `${script}\nput_database_back ${FORM}`]).status).toBe(0),
+    putBackKilled(n) {
+      const change = (name: string) =>
+        `${name}() { left=$((left - 1)); [ $left -gt 0 ] || kill -9 $$; command ${name} "$@"; }`;
+      const killing = ['ln', 'cp', 'rm', 'mv', 'sync'].map(change).join('\n');
+      const done = spawnSync('sh', ['-ec', `left=${n}\n${killing}\n${script}\nput_database_back ${FORM}`]);
+      if (done.signal === null) expect(done.status).toBe(0);
+      return done.signal === 'SIGKILL';
+    },
   };
 }
 
@@ -134,4 +144,17 @@ test('restoring the database twice loses nothing', () => {
   const store = openIn(host.dir);
   expect(numbers(store.outbox.peek(10))).toEqual([1, 2, 3, 4]);
   store.close();
+});
+
+test('a restore that is killed at any moment is completed by the next one', () => {
+  let moments = 0;
+  for (let isKilled = true; isKilled; moments++) {
+    const host = trial({ isKilled: true });
+    isKilled = host.putBackKilled(moments + 1);
+    host.putBack();
+    const store = openIn(host.dir);
+    expect({ moments, events: numbers(store.outbox.peek(10)) }).toEqual({ moments, events: [1, 2, 3, 4] });
+    store.close();
+  }
+  expect(moments).toBeGreaterThan(8);
 });
