@@ -24,12 +24,12 @@ const MEASURED = ['test/unit/**/fuzz.test.ts', 'test/unit/hostile-files.test.ts'
 
 /**
  * Files that need many minutes of a processor, for what cheaper ones show as well: the main job from the image of a container, and on
- * a machine without hardware help; its clock and broken disks; self-upgrades and drills of recovery on hosts that install the package. `npm run soak --
- * lab` and `-- cuts` play them.
+ * a machine without hardware help; its clock, its broken disks, and its power while the agent is replaced; self-upgrades and drills of
+ * recovery on hosts that install the package. `npm run soak -- lab` and `-- cuts` play them.
  */
 export const SOAKED: readonly string[] = [
   ...['test/lab/main-job-container.test.ts', 'test/lab/vm/agent.test.ts', 'test/lab/vm/power.test.ts'],
-  ...['test/lab/vm/state-disk.test.ts', 'test/lab/vm/clock.test.ts'],
+  ...['test/lab/vm/state-disk.test.ts', 'test/lab/vm/clock.test.ts', 'test/lab/vm/upgrade.test.ts'],
   ...['test/lab/agent-upgrade.test.ts', 'test/lab/recovery.test.ts'],
   // The page of the fleet in a browser; `npm run soak -- dashboard`. One case of it is in the suite.
   'test/dashboard/page.test.ts',

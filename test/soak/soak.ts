@@ -35,7 +35,7 @@ const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts', 'test/lab
 /** Parts that take minutes for each of their cases. */
 const LONG = [
   ...['test/lab/main-job-container.test.ts', 'test/lab/agent-upgrade.test.ts', 'test/lab/recovery.test.ts'],
-  ...['test/lab/vm/agent.test.ts', 'test/lab/vm/clock.test.ts'],
+  ...['test/lab/vm/agent.test.ts', 'test/lab/vm/clock.test.ts', 'test/lab/vm/upgrade.test.ts'],
 ];
 const SWEEPS = [
   'services-kill',
