@@ -83,15 +83,18 @@ start_or_put_back() {
   return 1
 }
 
+# Killed, it is begun again as long as $PREVIOUS is there, which therefore goes last.
 put_back() {
   systemctl stop fairlead.service || true
-  rm -rf "$FAILED"
-  mv "$PROGRAM" "$FAILED"
+  if [ -e "$PROGRAM" ]; then
+    rm -rf "$FAILED"
+    mv "$PROGRAM" "$FAILED"
+  fi
+  [ ! -f "$PREVIOUS/fairlead.service" ] || cp -p "$PREVIOUS/fairlead.service" "$UNIT"
+  put_database_back "$(number_in "$PREVIOUS/SCHEMA")"
   mv "$PREVIOUS" "$PROGRAM"
   rm -f "$PROGRAM/was-running"
-  [ ! -f "$PROGRAM/fairlead.service" ] || cp -p "$PROGRAM/fairlead.service" "$UNIT"
   systemctl daemon-reload
-  put_database_back "$(number_in "$PROGRAM/SCHEMA")"
 }
 
 # The database of before a migration, whose form is $1. What gives way stays beside it as history.db.left, until the next agent has taken

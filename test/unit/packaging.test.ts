@@ -102,6 +102,38 @@ test('the copy of an interrupted upgrade is not overwritten by a partly unpacked
   expect(readFileSync(path.join(host.dir, 'lib.previous/lib/main.mjs'), 'utf8')).toBe('old');
 });
 
+test('a rollback of a package that is killed at any moment is completed by the next one', () => {
+  const change = (name: string) =>
+    `${name}() { left=$((left - 1)); [ $left -gt 0 ] || kill -9 $$; command ${name} "$@"; }`;
+  const killing = ['ln', 'cp', 'rm', 'mv', 'sync'].map(change).join('\n');
+  let moments = 0;
+  for (let wasKilled = true; wasKilled; moments++) {
+    const host = hostDirs();
+    for (const [at, of, form] of [
+      ['lib', 'new', 7],
+      ['lib.previous', 'old', 6],
+    ] as const) {
+      host.put(`${at}/lib/main.mjs`, of);
+      host.put(`${at}/SCHEMA`, `${form}\n`);
+    }
+    host.put('lib.previous/fairlead.service', 'old unit');
+    host.put('lib.previous/was-running', '');
+    host.put('unit', 'new unit');
+    host.put('state/schema', '7\n');
+    host.put('state/history.db', 'form 7');
+    host.put('state/history.db.6', 'form 6');
+    const script = `systemctl() { :; }\nUNIT=${host.dir}/unit\n[ ! -d "$PREVIOUS" ] || put_back`;
+    wasKilled = host.run(`left=${moments + 1}\n${killing}\n${script}`).signal === 'SIGKILL';
+    const { status } = host.run(script);
+    const text = (file: string) => readFileSync(path.join(host.dir, file), 'utf8').trim();
+    const found = { status, program: text('lib/lib/main.mjs'), unit: text('unit'), database: text('state/history.db') };
+    expect({ moments, ...found, form: text('state/schema') }).toEqual({
+      ...{ moments, status: 0, program: 'old', unit: 'old unit', database: 'form 6', form: '6' },
+    });
+  }
+  expect(moments).toBeGreaterThan(10);
+});
+
 test('a purge keeps every byte below tree/ that fairlead did not write, and lists it', () => {
   const host = hostDirs();
   const written = host.put('state/tree/hosts/a/shop/conf/app.conf', 'ours');
