@@ -12,8 +12,10 @@ import {
   unpooled,
   verified,
 } from '../pack/objects.ts';
+import { MAX_MADE } from '../wire/budget.ts';
 import type { Ref } from '../wire/protocol.ts';
 import { unreachable } from '../wire/remote.ts';
+import { isLoose, readLoose } from './loose.ts';
 
 export interface LocalRepository {
   /** Refs that begin with one of `prefixes`, packed ones included. */
@@ -75,11 +77,15 @@ export function openLocal(url: string): LocalRepository {
 
 function createReader(gitdir: string): Objects {
   const cache = {};
-  const find = async (oid: string) => {
+  // One that is not in a pack is read here, since a large one takes several times its size in the library.
+  const find = async (oid: string): Promise<{ type: string; bytes: Uint8Array } | null> => {
+    const loose = await readLoose(gitdir, oid, MAX_MADE);
+    if (loose !== null) return loose;
     const git = await import('isomorphic-git');
-    return git.readObject({ fs, gitdir, oid, format: 'content', cache }).catch(() => null);
+    const found = await git.readObject({ fs, gitdir, oid, format: 'content', cache }).catch(() => null);
+    return found && { type: found.type, bytes: unpooled(found.object as Uint8Array) };
   };
-  const has = async (oid: string) => (await find(oid)) !== null;
+  const has = async (oid: string) => isLoose(gitdir, oid) || (await find(oid)) !== null;
   return {
     has,
     async lacking(oids) {
@@ -91,7 +97,7 @@ function createReader(gitdir: string): Objects {
       const found = await find(oid);
       if (found === null) throw new MissingObject(oid);
       if (!isObjectType(found.type)) throw new DamagedObject(`${oid} is of no known type`);
-      return verified(oid, type, { type: found.type, bytes: unpooled(found.object as Uint8Array) });
+      return verified(oid, type, { type: found.type, bytes: found.bytes });
     },
   };
 }
