@@ -1,5 +1,6 @@
 /** `fairlead init` and `fairlead uninstall`, as a person and as a script use them. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
@@ -185,6 +186,21 @@ test('a second init keeps the configuration and the keys', async () => {
   expect(again.code).toBe(0);
   expect(again.stdout).not.toContain('made');
   expect(readFileSync(config(), 'utf8')).toBe(before);
+});
+
+test('init after a power cut in the middle of another one makes whole files, and a key pair that belongs together', async () => {
+  const key = path.join(path.dirname(config()), 'ssh_key');
+  mkdirSync(path.dirname(key), { recursive: true });
+  // What was written and not synced is empty; what was not renamed yet has its first name.
+  for (const file of [`${config()}.tmp`, `${key}.new`, `${key}.new.pub`, `${key}.pub`]) writeFileSync(file, '');
+  const ran = await cli({}, 'init', 'https://git.example.com/fleet.git');
+  expect(ran.code).toBe(0);
+  expect(readFileSync(config(), 'utf8')).toContain('https://git.example.com/fleet.git');
+  const [type, half] = execFileSync('ssh-keygen', ['-y', '-f', key]).toString().split(' ');
+  expect(readFileSync(`${key}.pub`, 'utf8')).toMatch(`${type} ${half?.trim()}`);
+  expect(ran.stdout).toContain(`ssh   ${type} ${half?.trim()}`);
+  expect(readdirSync(path.dirname(config())).sort()).toEqual(['agent.yaml', 'ssh_key', 'ssh_key.pub']);
+  expect([config(), key].map((file) => statSync(file).mode & 0o777)).toEqual([0o600, 0o600]);
 });
 
 const TREE = '/var/lib/fairlead/tree';

@@ -2,7 +2,7 @@
  * `fairlead init [URL]`: sets a new host up. It writes agent.yaml, creates the host's age and ssh keys, shows their public halves
  * and the line to commit, starts the service, and ends with `doctor`. It replaces nothing, so it may be run again at any time.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,7 @@ import { parseConfig } from '../../config.ts';
 import type { SyncLine } from '../../control/protocol.ts';
 import { AgentError } from '../../errors.ts';
 import { loadIdentity } from '../../secrets/identity.ts';
+import { createFile, renameDurably } from '../../store/disk/durable-file.ts';
 import { exec } from '../../system/exec.ts';
 import { tame } from '../../tame.ts';
 import { type Context, EXIT } from '../context.ts';
@@ -46,8 +47,9 @@ export async function init(c: Context, given: string | undefined, options: InitO
       c.complain(asked);
       return EXIT.usage;
     }
-    writeConfig(config, configText({ ...asked, sshKeyFile: sshKeyOf(config) }));
-    made.push(config);
+    mkdirSync(path.dirname(config), { recursive: true, mode: 0o755 });
+    // The host may be switched off as soon as it is set up.
+    if (createFile(config, configText({ ...asked, sshKeyFile: sshKeyOf(config) }))) made.push(config);
   }
   const hadKey = existsSync(path.join(state, 'age.key'));
   const age = await (await loadIdentity(state)).recipient();
@@ -175,23 +177,24 @@ async function synced(c: Context, signal: AbortSignal): Promise<StatusDocument |
 
 const sshKeyOf = (config: string): string => path.join(path.dirname(config), 'ssh_key');
 
-function writeConfig(config: string, text: string): void {
-  mkdirSync(path.dirname(config), { recursive: true, mode: 0o755 });
-  writeFileSync(config, text, { mode: 0o600, flag: 'wx' });
-}
-
 /** The public half of the key pair, which is created if it is missing: ssh-keygen(1). */
 async function sshKey(file: string, made: string[]): Promise<string> {
   if (!existsSync(file)) {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
     const comment = `fairlead@${os.hostname()}`;
-    const { code, stderr } = await exec(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', file]);
+    const fresh = `${file}.new`;
+    // A power cut leaves them.
+    for (const half of [fresh, `${fresh}.pub`]) rmSync(half, { force: true });
+    const { code, stderr } = await exec(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', fresh]);
     if (code !== 0)
       throw new AgentError({
         code: 'InitFailed',
         phase: 'config',
         message: `cannot create an ssh key at ${file}: ${stderr.trim()}; install openssh-client, or create the key by hand`,
       });
+    // The public half first: where the private one exists, both are whole.
+    renameDurably(`${fresh}.pub`, `${file}.pub`);
+    renameDurably(fresh, file);
     made.push(file);
   }
   return readFileSync(`${file}.pub`, 'utf8').trim();

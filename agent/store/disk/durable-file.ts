@@ -2,7 +2,7 @@
  * Files beside the database that survive a power cut, complete: a file is written under another name, synced and renamed, and
  * then the directory is synced, because it contains the new name (fsync(2)). Readable by root only.
  */
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -20,6 +20,30 @@ export function replaceFile(file: string, text: string): void {
   }
   renameSync(temp, file);
   sync(path.dirname(file));
+}
+
+/** Durable when it returns. @returns false if the file exists, which is left as it is */
+export function createFile(file: string, text: string): boolean {
+  const temp = `${file}.tmp`;
+  // A power cut leaves it.
+  rmSync(temp, { force: true });
+  const fd = openSync(temp, 'wx', MODE);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  try {
+    linkSync(temp, file);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    return false;
+  } finally {
+    rmSync(temp, { force: true });
+  }
+  sync(path.dirname(file));
+  return true;
 }
 
 /** Renames a file that somebody else wrote; content and name are durable when it returns. */

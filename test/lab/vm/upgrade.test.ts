@@ -85,7 +85,7 @@ describe.skipIf(none !== null)('a machine whose agent a commit replaces', () => 
     }),
   );
 
-  /** Commits a greeting, and the version that is wanted beside it. */
+  /** Commits a greeting, and the version that is wanted beside it. The repository survives a power cut, file by file. */
   async function commit(greeting: string, build?: 'newer' | 'mute'): Promise<string> {
     const wanted = build && {
       version: VERSIONS[build],
@@ -99,6 +99,7 @@ describe.skipIf(none !== null)('a machine whose agent a commit replaces', () => 
       `cd /srv/work; [ -d .git ] || git init -q -b main; git add -A
 git -c user.name=Ben -c user.email=ben@example.com commit -qm ${greeting}
 if [ -d /srv/fleet.git ]; then git push -q /srv/fleet.git main; else git clone -q --bare . /srv/fleet.git; fi
+find /srv/work /srv/fleet.git \\( -type f -o -type d \\) -exec sync {} +
 git rev-parse HEAD`,
       slowly,
     );
