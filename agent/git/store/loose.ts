@@ -17,7 +17,10 @@ export interface Loose {
 
 const fileOf = (gitdir: string, oid: string): string => path.join(gitdir, 'objects', oid.slice(0, 2), oid.slice(2));
 
-export const isLoose = (gitdir: string, oid: string): boolean => existsSync(fileOf(gitdir, oid));
+/** Anything but a whole id would name another file, or a directory. */
+const isId = (oid: string): boolean => /^[0-9a-f]{40}$/.test(oid);
+
+export const isLoose = (gitdir: string, oid: string): boolean => isId(oid) && existsSync(fileOf(gitdir, oid));
 
 /**
  * Holds the content once, and a chunk of it. The id is not checked.
@@ -25,7 +28,7 @@ export const isLoose = (gitdir: string, oid: string): boolean => existsSync(file
  * @returns null if the object has no file of its own @throws DamagedObject, OversizedObject
  */
 export async function readLoose(gitdir: string, oid: string, limit: number): Promise<Loose | null> {
-  const file = await open(fileOf(gitdir, oid)).catch(() => null);
+  const file = isId(oid) ? await open(fileOf(gitdir, oid)).catch(() => null) : null;
   if (file === null) return null;
   try {
     return await pipeline(file.createReadStream(), createInflate(), (chunks: AsyncIterable<Buffer>) =>

@@ -56,12 +56,14 @@ describe.each(CONTENTS)('%s', (_, content) => {
   });
 });
 
-test('an object that does not exist is missing', async () => {
-  const objects = await openLocal(repo).objects();
-  const oid = 'a'.repeat(40);
-  expect([await objects.has(oid), await objects.lacking([oid])]).toEqual([false, [oid]]);
-  await expect(objects.read(oid, 'blob')).rejects.toThrow(MissingObject);
-});
+test.each(['a'.repeat(40), '', 'a', 'pack', '../HEAD', '../'])(
+  'an object that does not exist is missing: "%s"',
+  async (oid) => {
+    const objects = await openLocal(repo).objects();
+    expect([await objects.has(oid), await objects.lacking([oid])]).toEqual([false, [oid]]);
+    await expect(objects.read(oid, 'blob')).rejects.toThrow(MissingObject);
+  },
+);
 
 const whole = Buffer.from('blob 5\0hello');
 const DAMAGE: [string, Buffer][] = [
