@@ -21,11 +21,14 @@ beforeEach(() => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const git = (input: string | Buffer, ...args: string[]): string =>
-  execFileSync('git', ['-C', repo, '-c', 'user.name=a', '-c', 'user.email=a@b', ...args], { input })
+/** @param input only for a command that reads it: a write to one that has ended fails */
+const git = (args: readonly string[], input?: string | Buffer): string =>
+  execFileSync('git', ['-C', repo, '-c', 'user.name=a', '-c', 'user.email=a@b', ...args], {
+    ...(input === undefined ? { stdio: ['ignore', 'pipe', 'inherit'] } : { input }),
+  })
     .toString()
     .trim();
-const blob = (content: string | Buffer): string => git(content, 'hash-object', '-w', '--stdin');
+const blob = (content: string | Buffer): string => git(['hash-object', '-w', '--stdin'], content);
 const gitdir = () => path.join(repo, '.git');
 const fileOf = (oid: string) => path.join(gitdir(), 'objects', oid.slice(0, 2), oid.slice(2));
 const replace = (oid: string, bytes: Buffer) => {
@@ -45,12 +48,13 @@ const CONTENTS: [string, Buffer][] = [
 describe.each(CONTENTS)('%s', (_, content) => {
   test('is read the same in a file of its own and in a pack', async () => {
     const oid = blob(content);
-    const commit = git(git(`100644 blob ${oid}\tf\n`, 'mktree'), 'commit-tree', '-m', 'x', git('', 'write-tree'));
+    const tree = git(['mktree'], `100644 blob ${oid}\tf\n`);
+    const commit = git(['commit-tree', '-m', 'x', tree]);
     const loose = await openLocal(repo).objects();
     expect([await loose.has(oid), Buffer.from(await loose.read(oid, 'blob'))]).toEqual([true, content]);
     expect(Buffer.from(await loose.read(commit, 'commit')).toString()).toMatch(/^tree [0-9a-f]{40}\n/);
-    git(`${oid}\n${commit}\n`, 'pack-objects', '-q', path.join(gitdir(), 'objects/pack/pack'));
-    git('', 'prune-packed', '-q');
+    git(['pack-objects', '-q', path.join(gitdir(), 'objects/pack/pack')], `${oid}\n${commit}\n`);
+    git(['prune-packed', '-q']);
     const packed = await openLocal(repo).objects();
     expect([await packed.has(oid), Buffer.from(await packed.read(oid, 'blob'))]).toEqual([true, content]);
   });
