@@ -39,7 +39,10 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
   // A test that kills the agent need not wait for the restart.
   await host.write('/etc/systemd/system/fairlead.service.d/lab.conf', `[Service]\nRestartSec=100ms\n${turns}`);
   await host.exec(['systemctl', 'daemon-reload']);
-  await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 300_000 });
+  await host.exec(['systemctl', 'enable', 'fairlead.service']);
+  // A power cut takes what was not synced, and packages sync what they install. systemd calls an empty unit file masked.
+  if (host.isEmulated) await host.exec(['sync'], { timeoutMs: 300_000 });
+  await host.exec(['systemctl', 'start', 'fairlead.service'], { timeoutMs: 300_000 });
 }
 
 /** How the lab's tests run the agent: only on request, never by itself. */

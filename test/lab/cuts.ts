@@ -73,7 +73,9 @@ export interface Cuts {
   readonly generation: number;
   /** Its commit. */
   readonly commit: string;
-  /** Installs the agent and waits until the first generation is applied. */
+  /** Installs the agent, which begins with the first generation. */
+  install(): Promise<void>;
+  /** The same, and waits until the first generation is applied. */
   begin(): Promise<void>;
   /** Commits the next generation, and further files with it, and returns at once. */
   next(more?: Record<string, string>): Promise<number>;
@@ -195,6 +197,12 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
     return wrong;
   }
 
+  async function install(): Promise<void> {
+    heard = await hearEvents(infra, host.name);
+    await next();
+    await installAgent(host, { repoUrl: repo.httpUrl });
+  }
+
   return {
     get generation() {
       return generation;
@@ -202,10 +210,9 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
     get commit() {
       return commit;
     },
+    install,
     async begin() {
-      heard = await hearEvents(infra, host.name);
-      await next();
-      await installAgent(host, { repoUrl: repo.httpUrl });
+      await install();
       await converged();
     },
     next,
