@@ -2,8 +2,9 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Lab, startLab } from './lab.ts';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { ensureEngine } from './engine.ts';
+import { type Lab, removeShared, startLab } from './lab.ts';
 import { until } from './run.ts';
 
 let lab: Lab;
@@ -86,4 +87,18 @@ test('a power cut ends every process at once and keeps the disk; the journal can
   await host.powerOn();
   expect((await host.exec(['cat', '/root/kept'])).stdout).toBe('kept\n');
   expect((await host.exec(['systemctl', 'is-active', 'doomed.service'], { check: false })).stdout).toBe('inactive\n');
+});
+
+test('the shared infra host stays while a lab uses it, although another run of the suite begins or ends', async () => {
+  // A shared host of its own: that of the suite is in use.
+  vi.stubEnv('FAIRLEAD_LAB', `${process.env.FAIRLEAD_LAB ?? ''}.shared`);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  const docker = await ensureEngine(() => undefined);
+  const user = await startLab({ name: 'user', hosts: [], infra: 'shared' });
+  expect(await removeShared(docker)).toBe(null);
+  expect((await user.infra.exec(['curl', '-fs', 'http://127.0.0.1:5000/v2/'])).code).toBe(0);
+  await user.stop();
+  expect(await removeShared(docker)).toBe(1);
 });

@@ -1,10 +1,13 @@
 /** A small fleet on this machine: hosts with systemd and Docker, and an infra host, on one network. See README.md. */
+import os from 'node:os';
+import path from 'node:path';
 import { STALL_MS } from '../stall-limit.ts';
-import { type Docker, ensureEngine, KEPT_LABEL, LAB_LABEL } from './engine.ts';
+import { type Docker, ensureEngine, KEPT_LABEL, LAB_DIR, LAB_LABEL } from './engine.ts';
 import { freeLabNets } from './engine-network.ts';
 import { createHost, type HostOptions, type LabHost } from './host.ts';
 import { ensureImage } from './image.ts';
 import { createInfra, type Infra } from './infra.ts';
+import { shareLock, withLockSoon } from './lock.ts';
 import type { Flavour } from './recipe.ts';
 import { until } from './run.ts';
 import { createVirtualHost, type NewVirtualHost, type VirtualHost } from './vm/host.ts';
@@ -60,6 +63,8 @@ const labName = (lab: string): string =>
 export const labContainer = (lab: string, host: string): string => `${labName(lab)}-${host}`;
 
 const SHARED = 'shared';
+/** Lock that each lab shares which uses the shared infra host: several runs of the suite may do so at the same time. */
+const sharedUse = (): string => path.join(process.getuid?.() === 0 ? LAB_DIR : os.tmpdir(), `${labName(SHARED)}.lock`);
 /** An empty file in the place of a unit masks it: systemd.unit(5). */
 const ENGINE_UNITS = ['docker.service', 'docker.socket', 'containerd.service'];
 
@@ -96,9 +101,13 @@ export async function startLab({
   const all = new Map<string, LabHost>(containers.map((h) => [h.name, createHost(optionsOf(h.name, h))]));
   const machines = new Map<string, NewVirtualHost>();
   log(`booting ${[...hosts.map((h) => h.name), 'infra'].join(', ')}`);
+  let leaveShared = async () => {};
   const bootInfra = async () => {
     if (kind === 'own') await boot(optionsOf('infra'), imageOf(), labels);
-    else await bootShared(docker, network, imageOf());
+    else {
+      leaveShared = await shareLock(sharedUse());
+      await bootShared(docker, network, imageOf());
+    }
     await infra.booted();
   };
   const bootHost = async ({ name: host, flavour, engine }: (typeof containers)[number]) => {
@@ -137,6 +146,7 @@ export async function startLab({
       for (const host of machines.keys()) all.delete(host);
       const turns = await Promise.all([...all.values()].map(longestTurn));
       await removeLab(docker, name);
+      await leaveShared();
       const stalled = turns.filter(({ ms }) => ms >= STALL_MS);
       if (stalled.length > 0)
         throw new Error(`the agent kept its event loop: ${stalled.map((t) => `${t.ms} ms on ${t.host}`).join(', ')}`);
@@ -151,7 +161,10 @@ async function longestTurn(host: LabHost): Promise<{ host: string; ms: number }>
   return { host: host.name, ms };
 }
 
-/** The first caller boots it; it stays until the suite ends (`setup.ts`), and is on the network of each lab that requested it. */
+/**
+ * The first caller boots it; it stays until the suite ends (`setup.ts`) and no other run uses it, and is on the network of each lab
+ * that requested it.
+ */
 async function bootShared(docker: Docker, network: string, image: string): Promise<void> {
   const container = labContainer(SHARED, 'infra');
   const runs = async () => {
@@ -184,8 +197,9 @@ async function bootOnce(options: HostOptions, image: string): Promise<boolean> {
   }
 }
 
-/** Removes the infra host that labs share, whether left over or no longer needed. */
-export const removeShared = (docker: Docker): Promise<number> => removeLab(docker, SHARED);
+/** Removes the infra host that labs share, left over or no longer needed. @returns null if a lab still uses it: then it stays */
+export const removeShared = (docker: Docker): Promise<number | null> =>
+  withLockSoon(sharedUse(), () => removeLab(docker, SHARED));
 
 async function boot(
   { docker, name, container, network, engine = true }: HostOptions,

@@ -25,13 +25,17 @@ export async function withLockSoon<T>(file: string, work: () => Promise<T>): Pro
   return holder && work().finally(() => release(holder));
 }
 
-/** Shares the lock until this process ends, in any way; waits while another one holds it exclusively. */
-export async function shareLock(file: string): Promise<void> {
+/**
+ * Shares the lock; waits while another process holds it exclusively.
+ * @returns a function that releases it; the end of this process, in any way, does so as well
+ */
+export async function shareLock(file: string): Promise<() => Promise<void>> {
   const holder = await hold(file, ['--shared']);
   if (!holder) throw new Error(`flock cannot share ${file}; see its message above`);
   // Its standard input ends with this process. It does not keep the event loop alive.
   holder.unref();
   for (const stream of [holder.stdin, holder.stdout]) if (stream instanceof Socket) stream.unref();
+  return () => release(holder);
 }
 
 /** @returns a process that has the lock and lives until its standard input ends, or null if the lock was not free */
@@ -47,6 +51,7 @@ async function hold(file: string, flags: readonly string[]): Promise<ChildProces
 }
 
 async function release(holder: ChildProcess): Promise<void> {
+  holder.ref();
   const ended = once(holder, 'exit');
   holder.stdin?.end();
   await ended;
