@@ -116,7 +116,8 @@ export function createVirtualHost({
     const hosts = lines.map(([each, address]) => `${address} ${each}\n`).join('');
     // The saved machine's clock stopped when it was saved.
     await sh(
-      `date -s @${(Date.now() / 1000).toFixed(3)} > /dev/null; cat > /etc/hosts; hostname ${name}; echo ${name} > /etc/hostname`,
+      `date -s @${(Date.now() / 1000).toFixed(3)} > /dev/null; cat > /etc/hosts; hostname ${name}; echo ${name} > /etc/hostname
+sync /etc/hosts /etc/hostname`,
       { input: hosts },
     );
   };
@@ -239,6 +240,8 @@ export function createVirtualHost({
       await resume();
       await host.write('/etc/containerd/config.toml', CONTAINERD);
       if (!firewall) await host.sh(`sed -i 's/^{/{"iptables": false, "ip6tables": false, /' /etc/docker/daemon.json`);
+      // The engine needs both after a power cut.
+      await host.sh('sync -f /data');
       if (engine) await exec(['systemctl', 'start', 'docker.service'], { timeoutMs: BOOT_MS });
     },
     async remove() {

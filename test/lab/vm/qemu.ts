@@ -6,6 +6,9 @@ import path from 'node:path';
 import { until } from '../run.ts';
 import { KERNEL, MEMORY_MB } from './recipe.ts';
 
+/** Limit of patience for each answer of qemu itself: it does not wait for the guest. */
+const ANSWER_MS = 60_000;
+
 export interface QemuOptions {
   /** Directory of the image: kernel, initrd, memory of the saved state. */
   image: string;
@@ -149,7 +152,16 @@ async function connect(file: string): Promise<{ command: Command }> {
   return {
     command: <T>(name: string, args: Record<string, unknown> = {}) =>
       new Promise<T>((resolve, reject) => {
-        waiting.push({ resolve: (value) => resolve(value as T), reject });
+        // One that is late keeps its place, because the answers have no other order.
+        const isLate = () => reject(new Error(`qemu did not answer ${name} within ${ANSWER_MS / 1_000} s`));
+        const timer = setTimeout(isLate, ANSWER_MS);
+        const answered = <A>(then: (answer: A) => void) => {
+          return (answer: A) => {
+            clearTimeout(timer);
+            then(answer);
+          };
+        };
+        waiting.push({ resolve: answered((value: unknown) => resolve(value as T)), reject: answered(reject) });
         socket.write(`${JSON.stringify({ execute: name, arguments: args })}\n`);
       }),
   };

@@ -25,7 +25,10 @@ const CERTIFICATE = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-2
   -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost`;
 /** It is a process of the machine's boot, and ends with its power. */
 const START_SERVER = `systemd-run --unit=packages /usr/lib/lab-node /srv/serve.cjs
-until bash -c '</dev/tcp/localhost/8443' 2> /dev/null; do sleep 0.2; done`;
+until bash -c '</dev/tcp/localhost/8443' 2> /dev/null; do
+  systemctl is-active -q packages || { journalctl -u packages; exit 1; }
+  sleep 0.2
+done`;
 /**
  * A package writes to places that are on the root disk, which is the saved one again after a cut: what is written there goes to the
  * second disk, which has what was synced. The agent that the lab brings makes room for the package's.
@@ -67,17 +70,20 @@ describe.skipIf(none !== null)('a machine whose agent a commit replaces', () => 
     api = apiOf(host);
     await host.sh(`${PLACES}\nsystemctl disable docker.service docker.socket containerd.service`, slowly);
     for (const [name, deb] of Object.entries(debs)) await host.copyIn(deb, `/srv/${name}.deb`);
-    await host.exec(['dpkg', '--install', '/srv/now.deb'], slowly);
     await host.write('/etc/systemd/system/fairlead.service.d/trial.conf', TRIAL);
     await host.write('/srv/serve.cjs', SERVE);
-    await host.sh(CERTIFICATE, slowly);
+    // What the test itself writes must survive; the package and fairlead, which come after it, see to theirs.
+    await host.sh(`${CERTIFICATE}\nsync`, slowly);
+    await host.exec(['dpkg', '--install', '/srv/now.deb'], slowly);
     await commit('one');
     await host.sh('systemctl daemon-reload; fairlead init /srv/fleet.git --host vm-1 --json', slowly);
     await api.statusWhere('synced', ({ sync }) => sync === 'synced');
   }, 40 * MINUTE);
   afterAll(async () => lab?.stop());
   beforeEach(() =>
-    onTestFailed(async () => {
+    onTestFailed(async ({ task }) => {
+      // At once, because the next test takes long.
+      for (const error of task.result?.errors ?? []) console.error(error.stack);
       const { stdout } = await host.exec(['journalctl', '--no-pager', '-n', '200', '-u', 'fairlead*'], {
         check: false,
       });
