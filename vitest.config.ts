@@ -33,7 +33,7 @@ export default defineConfig({
         include: [...include],
         exclude: ['node_modules/**', ...exclude],
         globalSetup: [...globalSetup],
-        setupFiles: ['test/property.ts'],
+        setupFiles: ['test/property.ts', ...(name === 'lab' ? [] : ['test/temporary.ts'])],
         testTimeout: limits.testTimeout,
         hookTimeout: limits.hookTimeout,
         // A limit of patience: what is polled is to come to be, and vitest's own limit is a second, which a busy machine exceeds.
