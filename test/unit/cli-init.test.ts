@@ -28,6 +28,7 @@ interface World {
   passesMs?: number;
   resources?: { id: string; sync: string }[];
   leaves?: number;
+  isContainer?: boolean;
 }
 
 async function cli(world: World, ...argv: string[]) {
@@ -43,7 +44,7 @@ async function cli(world: World, ...argv: string[]) {
     },
     isTTY: answers !== undefined,
     columns: 100,
-    env: { NO_COLOR: '1' },
+    env: { NO_COLOR: '1', ...(world.isContainer ? { FAIRLEAD_CONTAINER: '1' } : {}) },
     now: () => {
       nowMs += passesMs;
       return new Date(nowMs);
@@ -224,6 +225,14 @@ test('uninstall stops the agent, and lists only files below tree/ that are as de
   expect(ran.done).toEqual(['stop']);
   const sums = readFileSync(path.join(root, 'var/lib/fairlead/tree.sums'), 'utf8');
   expect(sums).toMatch(/^[0-9a-f]{64} {2}\/var\/lib\/fairlead\/tree\/a\/app\.conf\n$/);
+});
+
+test('uninstall says how to remove the package or the container', async () => {
+  tree({ 'a/app.conf': 'ours' });
+  expect((await cli({ service: 'stopped' }, 'uninstall')).stdout).toContain('`apt remove fairlead`');
+  const { stdout } = await cli({ isContainer: true }, 'uninstall');
+  expect(stdout).toContain('fairlead-container.service');
+  expect(stdout).not.toContain('apt');
 });
 
 test('uninstall waits for the end of an upgrade, which would start the agent again', async () => {

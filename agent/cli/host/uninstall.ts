@@ -3,11 +3,12 @@
  * stays.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ResourcesDocument } from '../../control/protocol.ts';
 import { locatorOf } from '../../core/id.ts';
 import { AgentError } from '../../errors.ts';
+import { replaceFile } from '../../store/disk/durable-file.ts';
 import { type Context, EXIT } from '../context.ts';
 import { count } from '../text/words.ts';
 
@@ -17,6 +18,11 @@ export interface UninstallOptions {
   /** Only notes what was written below tree/; for scripts of packages. */
   note?: boolean;
 }
+
+const REMOVE_PACKAGE =
+  'To remove fairlead itself: `apt remove fairlead` (`purge`: with its own state), `rpm -e fairlead` or /usr/lib/fairlead/uninstall.sh.';
+const REMOVE_CONTAINER =
+  'To remove fairlead itself: `systemctl disable --now fairlead-container.service fairlead-container-update.path`, and the files that docs/install.md lists under "To leave".';
 
 export async function uninstall(
   c: Context,
@@ -49,7 +55,7 @@ export async function uninstall(
         ? `Removed what ${managedHere}; volumes, and what others wrote, stay. What was removed: fairlead history.`
         : `Everything that ${managedHere} runs on as it is, and is no longer managed.`,
       ...(service === 'stopped' ? ['The service is stopped and disabled.'] : []),
-      `Left: ${config} and ${state}. Take fairlead itself off with \`apt remove fairlead\` (\`purge\`: with its own state), \`rpm -e fairlead\` or /usr/lib/fairlead/uninstall.sh.`,
+      `Left: ${config} and ${state}. ${c.terminal.env.FAIRLEAD_CONTAINER === undefined ? REMOVE_PACKAGE : REMOVE_CONTAINER}`,
     ].join('\n'),
   );
   return EXIT.ok;
@@ -83,7 +89,7 @@ function noteWritten(c: Context, resources: Resources): void {
       const sum = hashOf(`${root}${file}`);
       return sum === null ? [] : [`${sum}  ${file}\n`];
     });
-  writeFileSync(path.join(state, 'tree.sums'), lines.join(''), { mode: 0o600 });
+  replaceFile(path.join(state, 'tree.sums'), lines.join(''));
 }
 
 function hashOf(file: string): string | null {
