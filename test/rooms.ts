@@ -98,7 +98,7 @@ export const COVERED: readonly string[] = ['pure', 'git', 'engine'];
 export const LONG_FILES: readonly string[] = [
   // The first keeps the cores busy, the next ones wait.
   ...[
-    'services-twins',
+    'services-compared',
     'lab/rollback',
     'pulls',
     'lab/recovery',
@@ -107,12 +107,12 @@ export const LONG_FILES: readonly string[] = [
     'field-1',
     'field-2',
     'field-3',
-    'trouble',
+    'host-faults',
     'vm/machine',
   ],
-  ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-gentle'],
+  ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-update'],
   ...['services-order', 'cut-host', 'services-start-first', 'contract/providers', 'services-failures'],
-  ...['engine-kill', 'drift', 'contract/systemd', 'host-units', 'secrets-compose', 'citizen'],
+  ...['engine-kill', 'drift', 'contract/systemd', 'host-units', 'secrets-compose', 'systemd-service'],
   ...['git/pull', 'service-crash', 'interrupt', 'engine/crash'],
   ...['relay/people', 'broker-remarks', 'unit-crash', 'broker-ways', 'unit/fleet', 'unit/layers', 'hostile-broker'],
   ...[

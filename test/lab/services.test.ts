@@ -1,4 +1,4 @@
-/** Services on the Docker engine: adoption of differing containers, updates in place. Creation is in services-twins.test.ts. */
+/** Services on the Docker engine: adoption of differing containers, updates in place. Creation is in services-compared.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EngineOn, engineOn } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';

@@ -27,7 +27,7 @@ const HOSTILE_RUNS = 500;
 const HOSTILE = [
   '--testTimeout=600000',
   ...['--project', 'hostile', '--project', 'git', '--project', 'pure', '--project', 'engine'],
-  ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
+  ...['fuzz', 'hostile', 'false-refs', 'tame', 'reach', 'control', 'mount-guard', 'exposed', 'door', 'interrupt'],
 ];
 
 const DEMO = ['node', 'test/demo/demo.ts', '--exit'];
@@ -41,7 +41,7 @@ const SWEEPS = [
   'services-kill',
   'engine-kill',
   'services-many',
-  'services-twins',
+  'services-compared',
   'services-old',
   'engine/upgrade-script',
 ];
@@ -78,7 +78,7 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   growth: () => run(['node', ...GROWTH_FLAGS, 'test/soak/growth.ts'], GROWTH_ENV),
   histories: () => vitest({ FAIRLEAD_HISTORIES: '20000' }, '--project', 'engine', 'test/engine/crash.test.ts'),
   git: () => vitest({ FAIRLEAD_GIT_HISTORIES: '20000' }, '--project', 'git', 'test/unit/git/store.test.ts'),
-  kills: () => vitest({ FAIRLEAD_KILLS: '100' }, '--project', 'lab', 'test/lab/trouble.test.ts'),
+  kills: () => vitest({ FAIRLEAD_KILLS: '100' }, '--project', 'lab', 'test/lab/host-faults.test.ts'),
   sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', '--project', 'engine', ...SWEEPS),
   field: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', 'test/field'),
   cuts: () =>

@@ -1,7 +1,7 @@
 /**
  * The disk of the agent's state is full, returns errors, or becomes read-only: the agent reports it, blames no commit, overwrites
  * nothing that it cannot read, and continues. It needs a kernel whose disks may be broken: `npm run soak -- cuts` runs it, and
- * `npm test` has a full disk in engine/mishaps.test.ts and engine/disk.test.ts.
+ * `npm test` has a full disk in engine/daemon-faults.test.ts and engine/disk.test.ts.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument } from '../../../agent/control/protocol.ts';

@@ -11,7 +11,7 @@ let host: LabHost;
 let repo: FleetRepo;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'citizen', hosts: [{ name: 'edge-1' }] });
+  lab = await startLab({ name: 'systemd-service', hosts: [{ name: 'edge-1' }] });
   host = lab.host('edge-1');
   repo = await lab.infra.createRepo('fleet');
   await repo.commit(hostFiles('edge-1'), 'All well');
