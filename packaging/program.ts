@@ -45,7 +45,12 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
       ].join(''),
     },
     // isomorphic-git would load all of fetch to deflate the objects of a pack.
-    define: { FAIRLEAD_VERSION: JSON.stringify(version), CompressionStream: 'undefined' },
+    define: {
+      FAIRLEAD_VERSION: JSON.stringify(version),
+      CompressionStream: 'undefined',
+      'Intl.DateTimeFormat': 'LocalDateFormat',
+    },
+    inject: [path.join(root, 'packaging/local-date-format.ts')],
     alias: {
       // dockerode reaches the Docker engine only over its unix socket: BuildKit sessions (grpc, protobuf) and ssh are never used.
       '@grpc/grpc-js': stub,
