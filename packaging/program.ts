@@ -79,11 +79,19 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
         setup({ onResolve, onLoad }) {
           onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) => {
             if (!isBuiltin(name)) return undefined;
+            if (ON_USE.includes(name.replace(/^node:/, '')) && kind !== 'dynamic-import')
+              return { path: name, namespace: kind === 'require-call' ? 'require-on-use' : 'import-on-use' };
             // A chunk in place of `import('node:https')` would have only a default export, and no named ones.
             if (kind === 'require-call' || kind === 'dynamic-import') return { path: name, external: true };
             return { path: name, namespace: 'by-require' };
           });
           onLoad({ filter: /./, namespace: 'by-require' }, ({ path: name }) => ({ contents: byRequire(name) }));
+          onLoad({ filter: /./, namespace: 'require-on-use' }, ({ path: name }) => ({
+            contents: `module.exports = ${onUse(name)};`,
+          }));
+          onLoad({ filter: /./, namespace: 'import-on-use' }, ({ path: name }) => ({
+            contents: `export default ${onUse(name)};`,
+          }));
         },
       },
       {
@@ -160,6 +168,16 @@ function byRequire(name: string): string {
     ...names.map((one) => `const _${one} = /* @__PURE__ */ (() => all.${one})();\nexport { _${one} as ${one} };`),
   ].join('\n');
 }
+
+/**
+ * Loaded when something of them is used: TLS reads the certificates of all public CAs as soon as it is loaded, and an agent whose
+ * repository and broker are reached by http, ssh or plain MQTT never needs it.
+ */
+const ON_USE: readonly string[] = ['https', 'tls'];
+
+/** One of Node's own modules that is loaded when something of it is used; a default export only. */
+const onUse = (name: string): string =>
+  `new Proxy({}, { get: (_, key) => (key === '__esModule' ? undefined : process.getBuiltinModule('${name}')[key]) })`;
 
 /** The inputs that are really used: a file of which nothing remains is not part of the program. */
 const inputsOf = ({ outputs }: Metafile): string[] =>

@@ -49,9 +49,10 @@ export interface HttpClient {
 
 interface Agents {
   http: http.Agent;
-  https: https.Agent;
+  https(): https.Agent;
   /** For redirect targets: without the client certificate. */
-  strangers: https.Agent;
+  strangers(): https.Agent;
+  destroy(): void;
 }
 
 const MAX_REDIRECTS = 5;
@@ -76,9 +77,7 @@ export function createHttp(options: HttpOptions): HttpClient {
     const [ca, cert, key] = await Promise.all([options.ca, options.cert, options.key].map(read));
     const material = JSON.stringify([ca, cert, key]);
     if (kept?.material === material) return kept.agents;
-    kept?.agents.http.destroy();
-    kept?.agents.https.destroy();
-    kept?.agents.strangers.destroy();
+    kept?.agents.destroy();
     const proxies = proxiesOf(options.env);
     if (Object.keys(proxies).some((n) => !/^no_/i.test(n)) && !knowsProxies(process.versions.node))
       throw unreachable(name, `a proxy is set, and Node ${process.versions.node} knows none; use Node 24.5 or newer`, {
@@ -87,11 +86,7 @@ export function createHttp(options: HttpOptions): HttpClient {
     const common = { keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: 4, proxyEnv: proxies };
     const trusted = { ...common, ...(ca ? { ca } : {}) };
     const own = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
-    const made = {
-      http: new http.Agent(common),
-      https: new https.Agent({ ...trusted, ...own }),
-      strangers: new https.Agent(trusted),
-    };
+    const made = agentsOf(new http.Agent(common), { ...trusted, ...own }, trusted);
     kept = { material, agents: made };
     return made;
   }
@@ -105,8 +100,8 @@ export function createHttp(options: HttpOptions): HttpClient {
       for (let hops = 0; ; hops++) {
         const isHome = url.origin === home;
         const sent = { ...request, url, secret: isHome ? request.secret : undefined };
-        const secure = isHome ? use.https : use.strangers;
-        const answer = await once(sent, { http: use.http, https: secure }, options.limits, signal);
+        const agent = url.protocol !== 'https:' ? use.http : isHome ? use.https() : use.strangers();
+        const answer = await once(sent, agent, options.limits, signal);
         const next = request.follow === undefined ? null : redirect(answer, url);
         if (next === null) return answer;
         if (hops === MAX_REDIRECTS)
@@ -118,6 +113,26 @@ export function createHttp(options: HttpOptions): HttpClient {
         url = next;
         for await (const _ of answer.body) break;
       }
+    },
+  };
+}
+
+/** The agents for https are made when they are first used: a repository that is read by http or ssh needs no TLS. */
+function agentsOf(plain: http.Agent, home: https.AgentOptions, elsewhere: https.AgentOptions): Agents {
+  let own: https.Agent | null = null;
+  let strangers: https.Agent | null = null;
+  return {
+    http: plain,
+    https() {
+      own ??= new https.Agent(home);
+      return own;
+    },
+    strangers() {
+      strangers ??= new https.Agent(elsewhere);
+      return strangers;
+    },
+    destroy() {
+      for (const agent of [plain, own, strangers]) agent?.destroy();
     },
   };
 }
@@ -157,7 +172,7 @@ interface Sent extends Omit<HttpRequest, 'url'> {
 
 async function once(
   sent: Sent,
-  agents: { http: http.Agent; https: https.Agent },
+  agent: http.Agent,
   limits: Limits,
   signal: AbortSignal,
   again = true,
@@ -178,7 +193,7 @@ async function once(
   const secure = sent.url.protocol === 'https:';
   const request = (secure ? https : http).request(sent.url, {
     method: sent.method,
-    agent: secure ? agents.https : agents.http,
+    agent,
     signal: bound,
     headers: {
       'user-agent': 'git/fairlead',
@@ -227,7 +242,7 @@ async function once(
     watch.end();
     // A server may close a kept connection just as we use it again: that was no answer, ask once more.
     if (again && request.reusedSocket && (thrown as NodeJS.ErrnoException).code === 'ECONNRESET' && !bound.aborted)
-      return once(sent, agents, limits, signal, false);
+      return once(sent, agent, limits, signal, false);
     throw (await clockFailure(thrown, sent.url, name)) ?? explain(thrown);
   }
 }
