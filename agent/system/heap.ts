@@ -18,12 +18,17 @@ export interface Heap {
 
 /** By then the caller of the run has its answer, and most of its events are sent. */
 const REST_MS = 10_000;
-/** Growth since the last collection that is worth the tens of milliseconds that a collection takes. */
-const SLACK = 4 * 1024 * 1024;
+const MIB = 1024 * 1024;
+/** Growth that is worth the tens of milliseconds that a collection takes: about ten quiet runs. */
+const SLACK = 1.5 * MIB;
+/** A collection drops the bytecode of all functions. The run after it may take up to this much for what each run needs. */
+const NEEDED_AGAIN = 4 * MIB;
 
 export function createHeap({ collect, bytes, busy }: HeapOptions): Heap {
   let timer: NodeJS.Timeout | null = null;
+  /** Size of the heap without garbage. */
   let least = 0;
+  let isCollected = false;
   const later = (act: () => void) => {
     timer = setTimeout(() => {
       timer = null;
@@ -33,10 +38,15 @@ export function createHeap({ collect, bytes, busy }: HeapOptions): Heap {
   };
   return {
     rest() {
-      if (collect === null || timer !== null || bytes() < least + SLACK) return;
+      if (collect === null || timer !== null) return;
+      const now = bytes();
+      if (isCollected) least = Math.min(now, least + NEEDED_AGAIN);
+      isCollected = false;
+      if (now < least + SLACK) return;
       later(() => {
         collect();
         least = bytes();
+        isCollected = true;
       });
     },
     stop() {

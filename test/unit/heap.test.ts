@@ -43,6 +43,32 @@ test('a run that left little garbage causes no collection', () => {
   expect(now.collections).toBe(2);
 });
 
+test('what the run after a collection takes again is no garbage', () => {
+  const { now, heap } = heapOf();
+  heap.rest();
+  vi.runAllTimers();
+  now.used = 23.9 * MIB;
+  heap.rest();
+  now.used = 25.3 * MIB;
+  heap.rest();
+  vi.runAllTimers();
+  expect(now.collections).toBe(1);
+  now.used = 25.5 * MIB;
+  heap.rest();
+  vi.runAllTimers();
+  expect(now.collections).toBe(2);
+});
+
+test('a large run right after a collection leaves garbage', () => {
+  const { now, heap } = heapOf();
+  heap.rest();
+  vi.runAllTimers();
+  now.used = 50 * MIB;
+  heap.rest();
+  vi.runAllTimers();
+  expect(now.collections).toBe(2);
+});
+
 test('a run in progress is not delayed', () => {
   const { now, heap } = heapOf([true, true]);
   heap.rest();
