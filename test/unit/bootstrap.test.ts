@@ -42,6 +42,16 @@ test('every variable that the role uses has a default', () => {
   expect([...used].sort()).toEqual(Object.keys(defaults).sort());
 });
 
+test('the container starts the agent as its unit does', () => {
+  const unit = readFileSync(path.join(ROOT, 'systemd/fairlead.service'), 'utf8');
+  const enter = readFileSync(path.join(ROOT, 'packaging/container/enter'), 'utf8');
+  const flagsOf = (line = '') => line.match(/ --[a-z-]+(=\d+)?/g);
+  const inUnit = flagsOf(/^ExecStart=.*$/m.exec(unit)?.[0]);
+  expect(flagsOf(/^exec .*"\$@"$/m.exec(enter.split('|| exec').pop() ?? '')?.[0])).toEqual(inUnit);
+  const mallocOf = (text: string) => text.match(/MALLOC_\w+=\d+/g);
+  expect(mallocOf(enter)).toEqual(mallocOf(unit));
+});
+
 test.each([
   'examples/bootstrap/first-boot/fairlead-firstboot',
   'packaging/container/enter',

@@ -12,7 +12,12 @@ export interface Cost {
 }
 
 /** systemd/fairlead.service */
-export const AS_SERVICE = ['--no-sparkplug', '--no-turbofan', '--max-semi-space-size=16'];
+export const AS_SERVICE = [
+  '--no-sparkplug',
+  '--no-turbofan',
+  '--invocation-count-for-maglev=4000',
+  '--max-semi-space-size=16',
+];
 
 export interface Contestant {
   name: 'fairlead' | (typeof GITS)[number];
