@@ -19,8 +19,8 @@ export interface Heap {
 /** By then the caller of the run has its answer, and most of its events are sent. */
 const REST_MS = 10_000;
 const MIB = 1024 * 1024;
-/** Growth that is worth the tens of milliseconds that a collection takes: about ten quiet runs. */
-const SLACK = 1.5 * MIB;
+/** Growth that is worth the tens of milliseconds that a collection takes: of several quiet runs with a hundred resources. */
+const SLACK = MIB;
 /** A collection drops the bytecode of all functions. The run after it may take up to this much for what each run needs. */
 const NEEDED_AGAIN = 4 * MIB;
 

@@ -49,11 +49,11 @@ test('what the run after a collection takes again is no garbage', () => {
   vi.runAllTimers();
   now.used = 23.9 * MIB;
   heap.rest();
-  now.used = 25.3 * MIB;
+  now.used = 24.8 * MIB;
   heap.rest();
   vi.runAllTimers();
   expect(now.collections).toBe(1);
-  now.used = 25.5 * MIB;
+  now.used = 25 * MIB;
   heap.rest();
   vi.runAllTimers();
   expect(now.collections).toBe(2);
