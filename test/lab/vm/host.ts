@@ -36,6 +36,8 @@ export interface VirtualHost extends LabHost {
   startAll(): Promise<void>;
   /** Traffic to the second disk since the machine was started: bytes, and the number of flushes (fsync). */
   written(): Promise<{ bytes: number; flushes: number }>;
+  /** Processor time that the machine has used since it was created, over all its power cuts, in seconds. */
+  processorS(): number;
   /** Suspends it to memory, like a laptop whose lid is closed: it and its network stand still until `wake`. */
   suspend(): Promise<void>;
   wake(): Promise<void>;
@@ -76,6 +78,8 @@ export function createVirtualHost({
   let image: Image | null = null;
   let qemu: Qemu | null = null;
   let port = 0;
+  /** Of the processes that have ended, in seconds. */
+  let usedS = 0;
   let release: (() => Promise<void>) | null = null;
   const running = (): Qemu => {
     if (qemu === null) throw new Error(`${name} is off`);
@@ -165,6 +169,7 @@ sync /etc/hosts /etc/hostname`,
       await running().command('set_link', { name: 'nic', up: true });
     },
     async powerOff() {
+      usedS = host.processorS();
       await running().kill();
       qemu = null;
     },
@@ -228,6 +233,7 @@ sync /etc/hosts /etc/hostname`,
       const stats = all.find((block) => block.qdev.includes('data-disk'))?.stats;
       return { bytes: stats?.wr_bytes ?? 0, flushes: stats?.flush_operations ?? 0 };
     },
+    processorS: () => usedS + (qemu?.processorS() ?? 0),
     qemu: running,
   };
   return {

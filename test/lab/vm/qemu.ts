@@ -1,6 +1,6 @@
 /** One qemu process: started, controlled over its socket (QMP), and killed. */
 import { spawn } from 'node:child_process';
-import { existsSync, openSync } from 'node:fs';
+import { existsSync, openSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { until } from '../run.ts';
@@ -33,6 +33,8 @@ export interface Qemu {
   readonly pid: number;
   /** A command of the QEMU Machine Protocol. @returns its `return` */
   command<T = unknown>(name: string, args?: Record<string, unknown>): Promise<T>;
+  /** Processor time that it has used, in seconds. */
+  processorS(): number;
   /** Ends it at once, with everything that the guest has not written: a power cut. */
   kill(): Promise<void>;
 }
@@ -92,11 +94,24 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   return {
     pid: child.pid ?? 0,
     command: qmp.command,
+    processorS: () => processorS(child.pid ?? 0),
     async kill() {
       child.kill('SIGKILL');
       await ended;
     },
   };
+}
+
+/** Ticks in a second, and the index of utime behind the name in parentheses, which may contain spaces: proc_pid_stat(5). */
+const TICKS = 100;
+const UTIME = 11;
+function processorS(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(UTIME);
+  return (Number(user) + Number(system)) / TICKS;
 }
 
 type Command = Qemu['command'];
