@@ -178,7 +178,7 @@ export function createCuts({ host, infra, repo, isLight = false }: CutsOptions):
     const script = `systemctl show -p ActiveState -p Environment cut.service | sort${isLight ? '' : LOOK_FURTHER}`;
     const further = async () => {
       const { stdout } = await host.sh(script, { check: false, timeoutMs: WELL_MS });
-      const [state = '', environment = '', ...answers] = stdout.trim().split('\n');
+      const [state = '', environment = '', ...answers] = stdout.split('\n').filter(Boolean);
       return [state, environment, ...(isLight ? [] : furtherOf(...answers))].join('\n');
     };
     const heavy = [`shop-web-1 running ${imageOf(generation)}`, `GENERATION=${generation}`, String(generation)];
