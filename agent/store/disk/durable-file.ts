@@ -11,13 +11,7 @@ const MODE = 0o600;
 /** Durable when it returns. Throws errors of the disk; then the file is unchanged. */
 export function replaceFile(file: string, text: string): void {
   const temp = `${file}.tmp`;
-  const fd = openSync(temp, 'w', MODE);
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  writeSynced(temp, text, 'w');
   renameSync(temp, file);
   sync(path.dirname(file));
 }
@@ -27,13 +21,7 @@ export function createFile(file: string, text: string): boolean {
   const temp = `${file}.tmp`;
   // A power cut leaves it.
   rmSync(temp, { force: true });
-  const fd = openSync(temp, 'wx', MODE);
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  writeSynced(temp, text, 'wx');
   try {
     linkSync(temp, file);
   } catch (thrown) {
@@ -51,6 +39,17 @@ export function renameDurably(from: string, to: string): void {
   sync(from);
   renameSync(from, to);
   sync(path.dirname(to));
+}
+
+/** @param flags `wx` refuses a file that exists: open(2) */
+function writeSynced(file: string, text: string, flags: 'w' | 'wx'): void {
+  const fd = openSync(file, flags, MODE);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function sync(fileOrDirectory: string): void {
