@@ -28,7 +28,11 @@ export interface ConfinedOptions {
   /** Node's own binary. */
   node: string;
   uid: number;
-  pid: number;
+  /**
+   * Selects the user of the process, 0 or more. Agents on one kernel need different ones, as in containers, where all of them may
+   * have the same process id: the kernel counts the threads of a user, not of a container.
+   */
+  slot: number;
   /** Whether systemd is process 1; looked at where that is left out: sd_booted(3). */
   hasSystemd?: boolean;
   /** Whether this process may take capabilities out of the bounding set of its children; looked at where that is left out. */
@@ -52,7 +56,7 @@ const ULIMIT = `ulimit -v ${ADDRESS_SPACE / 1024} && ulimit -t ${CPU} && ulimit 
 const WAIT = 'read -r line && exec "$0" "$@"';
 const ENV = { UV_THREADPOOL_SIZE: '2', NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1' };
 
-const idFor = (pid: number) => FIRST_UID + (pid % UIDS);
+const idFor = (slot: number) => FIRST_UID + (slot % UIDS);
 
 /** The ways that this machine has, the best one first. */
 export function confined(options: ConfinedOptions): Confined[] {
@@ -82,7 +86,7 @@ export function confined(options: ConfinedOptions): Confined[] {
   // With what POSIX has: systems with busybox have neither prlimit nor setpriv.
   const shell: Confined = { name: 'sh', argv: ['/bin/sh', '-c', ULIMIT, ...program], env: ENV };
   if (uid !== 0) return [plain, shell];
-  const id = idFor(options.pid);
+  const id = idFor(options.slot);
   const setpriv = (...bounding: string[]) => [
     ...[tool('setpriv'), `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs'],
     ...['--inh-caps=-all', ...bounding, '--ambient-caps=-all', '--pdeathsig=KILL', '--'],

@@ -42,7 +42,7 @@ test.each(['edge-1', 'edge-2'])(
     await host.copyIn(NODE_HERE, NODE);
     writeFileSync(path.join(dir, 'tries.mjs'), TRIES);
     await host.copyIn(path.join(dir, 'tries.mjs'), '/opt/tries.mjs');
-    const [way] = confined({ script: '/opt/tries.mjs', node: NODE, uid: 0, pid: 1, hasSystemd: true });
+    const [way] = confined({ script: '/opt/tries.mjs', node: NODE, uid: 0, slot: 1, hasSystemd: true });
     if (way?.name !== 'systemd') throw new Error('not by systemd');
     for (const isLocked of [true, false]) {
       // Node's own restrictions are not what protects: a bug in Node would remove them.
@@ -67,7 +67,7 @@ test('a process that hangs is ended by the name of its unit, since the end of sy
   const host = lab.host('edge-2');
   writeFileSync(path.join(dir, 'hangs.mjs'), 'setInterval(() => {}, 1000);');
   await host.copyIn(path.join(dir, 'hangs.mjs'), '/opt/hangs.mjs');
-  const [way] = confined({ script: '/opt/hangs.mjs', node: NODE, uid: 0, pid: 1, hasSystemd: true });
+  const [way] = confined({ script: '/opt/hangs.mjs', node: NODE, uid: 0, slot: 1, hasSystemd: true });
   const named = way?.named?.('lab');
   if (named === undefined) throw new Error('not by systemd');
   const inBackground = '"$0" "$@" < /dev/zero > /dev/null 2>&1 & echo $!';

@@ -1,4 +1,5 @@
 /** Selects the process that unpacks on this machine. */
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createUnpacking, type Unpacking } from '../../git/reader/unpacking.ts';
@@ -13,5 +14,8 @@ export function unpackingApart(log: Log): Unpacking | undefined {
   const uid = process.getuid?.() ?? 0;
   // In a container (packaging/container/enter) systemd does not see the program, so it cannot start it.
   const seen = process.env.FAIRLEAD_CONTAINER === undefined ? {} : { hasSystemd: false };
-  return createUnpacking({ ways: confined({ script, node: process.execPath, uid, pid: process.pid, ...seen }), log });
+  return createUnpacking({
+    ways: confined({ script, node: process.execPath, uid, slot: randomInt(2 ** 16), ...seen }),
+    log,
+  });
 }

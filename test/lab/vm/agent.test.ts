@@ -196,7 +196,7 @@ docker update --memory 80m --memory-swap 80m --pids-limit 30 mine-web-1`);
   test('with the rights of its unit a pack can be read, even if systemd-run cannot help', async () => {
     const ways = confined({
       ...{ script: '/usr/lib/fairlead/lib/reader.cjs', node: '/usr/lib/lab-node' },
-      ...{ uid: 0, pid: 1, hasSystemd: false, mayBound: false },
+      ...{ uid: 0, slot: 1, hasSystemd: false, mayBound: false },
     });
     const way = ways.find(({ name }) => name === 'setpriv without namespaces');
     if (way === undefined) throw new Error('there is no such way');

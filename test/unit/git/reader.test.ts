@@ -46,7 +46,7 @@ afterAll(() => {
 });
 
 const waysFor = (file: string): Confined[] =>
-  confined({ script: file, node: process.execPath, uid: process.getuid?.() ?? 0, pid: process.pid }).filter(
+  confined({ script: file, node: process.execPath, uid: process.getuid?.() ?? 0, slot: process.pid }).filter(
     ({ name }) => name !== 'systemd',
   );
 
@@ -331,7 +331,7 @@ test('each sandbox that this machine supports yields the same result', async () 
 test.skipIf(!isRoot)(
   'without the right to change the bounding set, as in its own unit, setpriv confines it as well',
   async () => {
-    const options = { script, node: process.execPath, uid: 0, pid: process.pid, hasSystemd: false, mayBound: false };
+    const options = { script, node: process.execPath, uid: 0, slot: process.pid, hasSystemd: false, mayBound: false };
     const ways = confined(options).filter(({ name }) => name.startsWith('setpriv'));
     for (const way of ways) {
       // Newer versions of setpriv fail without that right, older ones ignore it.
@@ -343,6 +343,28 @@ test.skipIf(!isRoot)(
       await by.end();
     }
     expect(ways.map(({ name }) => name)).toEqual(['setpriv', 'setpriv without namespaces']);
+  },
+);
+
+test.skipIf(!isRoot)(
+  'agents on one kernel read at the same time if their users differ: the kernel counts the threads of a user',
+  async () => {
+    /** The first process stays for a while when the second one starts. */
+    const readOneByOne = async (slots: number[]) => {
+      const results: string[] = [];
+      for (const slot of slots) {
+        const given = { script, node: process.execPath, uid: 0, slot, hasSystemd: false };
+        const ways = confined(given).filter(({ name }) => name === 'setpriv without namespaces');
+        const by = createUnpacking({ ways, log: silentLog });
+        open.push(by);
+        const [{ status }] = await Promise.allSettled([all(by, stream(packOf([blob('x')])))]);
+        results.push(status);
+      }
+      for (const by of open.splice(0)) await by.stop();
+      return results;
+    };
+    expect(await readOneByOne([500, 501])).toEqual(['fulfilled', 'fulfilled']);
+    expect(await readOneByOne([500, 500])).toEqual(['fulfilled', 'rejected']);
   },
 );
 
