@@ -169,6 +169,25 @@ test('a reload that never ends is an outage', async () => {
   expect(await silentFor('Reload', () => systemd.reload(), 200)).toBe('SystemdUnreachable');
 });
 
+test('an error of the bus, or of the connection, is an outage and no state of a unit; a refusal of systemd is an answer', async () => {
+  const fake = await fakeSystemd();
+  const replies: (() => unknown)[] = [
+    () => {
+      throw Object.assign(new Error('no such file'), { dbusName: 'org.freedesktop.DBus.Error.FileNotFound' });
+    },
+    () => new Promise(() => undefined),
+  ];
+  let asked = 0;
+  fake.bus.setMethodCallHandler(PATH, MANAGER, 'GetUnitFileState', [() => replies[asked++]?.(), 's']);
+  expect(await systemd.fileState('a.service')).toBe('');
+  const open = systemd.fileState('a.service').catch((thrown) => thrown.code);
+  await until(() => asked === 2);
+  await fake.bus.releaseName(NAME);
+  await expect(systemd.fileState('a.service')).rejects.toMatchObject({ code: 'SystemdUnreachable' });
+  await new Promise<void>((resolve) => broker.close(resolve));
+  expect(await open).toBe('SystemdUnreachable');
+});
+
 test('a result that was forged before the job exists is ignored as well', async () => {
   const fake = await fakeSystemd();
   const forger = await client();

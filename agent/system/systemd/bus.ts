@@ -10,7 +10,7 @@ export const SYSTEMD = 'org.freedesktop.systemd1';
 export const SYSTEMD_PATH = '/org/freedesktop/systemd1';
 export const SYSTEMD_MANAGER = `${SYSTEMD}.Manager`;
 
-const BUS = 'org.freedesktop.DBus';
+export const BUS = 'org.freedesktop.DBus';
 const BUS_PATH = '/org/freedesktop/DBus';
 
 /** A signal as the library delivers it. */

@@ -1,7 +1,8 @@
 /** systemd over D-Bus (org.freedesktop.systemd1(5)): one kept connection, every call bounded in time. */
 import type { MessageBus } from 'dbus-native';
 import { AgentError } from '../../errors.ts';
-import { NoAnswer, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+import { createLanes } from '../side-by-side.ts';
+import { BUS, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
 
 export interface UnitRow {
   name: string;
@@ -57,8 +58,16 @@ const RELOAD_TIMEOUT_MS = 180_000;
 /** systemd ends a job by the unit's own TimeoutStartSec (90 s by default); a oneshot service may have none. */
 const JOB_TIMEOUT_MS = 900_000;
 
+/**
+ * Calls without an answer yet. The bus refuses more than 128 of a connection (dbus-daemon(1), max_replies_per_connection), and
+ * systemd answers one after another anyway.
+ */
+const WIDTH = 64;
+
 interface Connection {
   bus: MessageBus;
+  /** Bounds the number of calls that wait for their answers. */
+  inLane: ReturnType<typeof createLanes>;
   /** Job path → who waits for its result. */
   jobs: Map<string, (result: string) => void>;
   /** Calls that queue a job and have not been answered yet. */
@@ -95,7 +104,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       heard,
       replaced: () => void subscribe(),
     });
-    const opened: Connection = { bus, jobs, early, asking: 0 };
+    const opened: Connection = { bus, inLane: createLanes(WIDTH), jobs, early, asking: 0 };
     void ended.then(() => {
       current = null;
       for (const done of jobs.values()) done('disconnected');
@@ -206,13 +215,19 @@ const installed = async (answer: Promise<[boolean, unknown] | boolean>): Promise
   return Array.isArray(got) ? got[0] : got;
 };
 
-/** For questions that systemd may refuse to answer; a bus that is away is still an error. */
+/** For questions that systemd may refuse to answer. No answer at all is still an error. */
 const unlessUnreachable =
   <T>(otherwise: T) =>
   (thrown: unknown): T => {
     if (thrown instanceof AgentError) throw thrown;
     return otherwise;
   };
+
+/** systemd itself refused the call. An error of the bus, or of the connection, says nothing about a unit. */
+const isRefusal = (thrown: unknown): boolean => {
+  const reply = (thrown as { reply?: { sender?: string } } | null)?.reply;
+  return reply !== undefined && reply.sender !== BUS;
+};
 
 /** A variant as the library hands it over: [signature, [value]]. */
 function plain<T>(value: unknown): T {
@@ -234,16 +249,19 @@ interface Call {
   body?: unknown[];
 }
 
-async function invoke<T>({ bus }: Connection, call: Call, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
+/** @throws AgentError `SystemdUnreachable` if systemd does not answer; the error of systemd if it refuses */
+async function invoke<T>({ bus, inLane }: Connection, call: Call, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
   const message = { destination: SYSTEMD, path: SYSTEMD_PATH, interface: SYSTEMD_MANAGER, ...call };
-  const answer = bus.invoke<T>(message as Parameters<MessageBus['invoke']>[0], { timeout: timeoutMs });
-  return bounded(answer, call.member, timeoutMs);
+  return inLane(() => {
+    const answer = bus.invoke<T>(message as Parameters<MessageBus['invoke']>[0], { timeout: timeoutMs });
+    return bounded(answer, call.member, timeoutMs);
+  });
 }
 
 /** @throws AgentError `SystemdUnreachable` after this time, in ms */
 const bounded = <T>(answer: PromiseLike<T>, what: string, timeoutMs = CALL_TIMEOUT_MS): Promise<T> =>
   within(timeoutMs, what, answer).catch((thrown: unknown) => {
-    throw thrown instanceof NoAnswer ? unreachable(thrown) : thrown;
+    throw isRefusal(thrown) ? thrown : unreachable(thrown);
   });
 
 function unreachable(cause: unknown): AgentError {
