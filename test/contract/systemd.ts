@@ -18,6 +18,8 @@ export interface SystemdSubject {
 
 const ETC = '/etc/systemd/system';
 const SLEEPS = '[Service]\nExecStart=/bin/sleep 1000\n';
+/** More than the bus allows a connection to await: dbus-daemon(1), max_replies_per_connection. */
+const many = <T>(act: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 500 }, act));
 const oneshot = (command: string, ...more: string[]) =>
   ['[Service]', 'Type=oneshot', `ExecStart=${command}`, ...more, ''].join('\n');
 
@@ -133,6 +135,21 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await ask('t-old.service', 'Service', 'RemainAfterExit', true)).toBe(false);
       await subject.write(`${ETC}/t-old.service.d/10.conf`, '[Service]\nRemainAfterExit=yes\n');
       expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(true);
+    });
+
+    test('as many questions and jobs at once as a large host has are all answered', async () => {
+      await put(
+        't-many.service',
+        `${oneshot('/bin/true', 'RemainAfterExit=yes')}[Install]\nWantedBy=multi-user.target\n`,
+      );
+      await systemd.enable('t-many.service');
+      const jobs = await many(() => systemd.job('StartUnit', 't-many.service'));
+      const { path } = await look('t-many.service');
+      const answers = await Promise.all([
+        many(() => systemd.fileState('t-many.service')),
+        many(() => systemd.property(path, 'Service', 'Type', 'none')),
+      ]);
+      expect([jobs, ...answers].map((all) => [...new Set(all)])).toEqual([['done'], ['enabled'], ['oneshot']]);
     });
 
     test('a running unit is known while its file is gone', async () => {

@@ -68,8 +68,8 @@ interface Connection {
   bus: MessageBus;
   /** Bounds the number of calls that wait for their answers. */
   inLane: ReturnType<typeof createLanes>;
-  /** Job path → who waits for its result. */
-  jobs: Map<string, (result: string) => void>;
+  /** Job path → who waits for its result: systemd merges jobs of one unit, so several calls may have the same path. */
+  jobs: Map<string, Set<(result: string) => void>>;
   /** Calls that queue a job and have not been answered yet. */
   asking: number;
   /** Results that came before the answer with the job's path; kept only while a call is under way. */
@@ -89,9 +89,9 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     const heard = ({ interface: from, member, body }: Signal) => {
       if (from !== SYSTEMD_MANAGER || member !== 'JobRemoved') return;
       const [, job, , result] = body as [number, string, string, string];
-      const waiting = jobs.get(job);
-      if (waiting) waiting(result);
-      else if (opened.asking > 0) {
+      for (const end of jobs.get(job) ?? []) end(result);
+      // Another call may have the same path, which is not known yet.
+      if (opened.asking > 0) {
         early.set(job, result);
         const [oldest] = early.keys();
         if (early.size > MAX_EARLY && oldest !== undefined) early.delete(oldest);
@@ -107,7 +107,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     const opened: Connection = { bus, inLane: createLanes(WIDTH), jobs, early, asking: 0 };
     void ended.then(() => {
       current = null;
-      for (const done of jobs.values()) done('disconnected');
+      for (const waiting of jobs.values()) for (const end of waiting) end('disconnected');
     });
     const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
     lost.catch(() => undefined);
@@ -175,14 +175,16 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       }
       if (path === null) return 'not-loaded';
       if (before !== undefined) return before;
+      const waiting = using.jobs.get(path) ?? new Set();
       return new Promise((resolve) => {
         const end = (result: string) => {
           clearTimeout(timer);
-          using.jobs.delete(path);
+          waiting.delete(end);
+          if (waiting.size === 0) using.jobs.delete(path);
           resolve(result);
         };
         const timer = setTimeout(() => end('timeout'), JOB_TIMEOUT_MS);
-        using.jobs.set(path, end);
+        using.jobs.set(path, waiting.add(end));
         // systemd continues with it; only nobody waits any more.
         signal?.addEventListener('abort', () => end('not awaited'), { once: true });
       });
