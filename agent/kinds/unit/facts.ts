@@ -3,7 +3,7 @@ import type { Exec } from '../../system/exec.ts';
 import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import { isRemaining, type UnitFact } from './diff.ts';
 import { exitStatusOf } from './exit-status.ts';
-import type { UnitOnDisk } from './files.ts';
+import { hasExited, typeOf, type UnitAnswer, type UnitOnDisk } from './files.ts';
 import { journalOf } from './jobs.ts';
 
 /** systemd reports `infinity` as a larger value than this. */
@@ -27,20 +27,12 @@ export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOpt
     return code === 0;
   }
 
-  async function typeOf({ path }: UnitRow): Promise<string> {
-    return path === '' ? '' : systemd.property(path, 'Service', 'Type', '');
-  }
-
   /** Whether it is a oneshot that completed and remains active. */
   async function remains(row: UnitRow): Promise<boolean> {
-    return row.sub === 'exited' && isRemaining({}, { ...row, type: await typeOf(row) });
+    return row.sub === 'exited' && isRemaining({}, { ...row, type: await typeOf(systemd, row) });
   }
 
-  async function of(
-    row: UnitRow,
-    disk: UnitOnDisk,
-    more: Pick<UnitFact, 'file' | 'needReload' | 'ours'>,
-  ): Promise<UnitFact> {
+  async function of(row: UnitRow, disk: UnitOnDisk, more: UnitAnswer & Pick<UnitFact, 'ours'>): Promise<UnitFact> {
     const { name, load, active, sub, path } = row;
     const fact: UnitFact = {
       name,
@@ -51,13 +43,12 @@ export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOpt
       ...more,
       result: '',
       exitStatus: 0,
-      type: '',
+      type: more.type ?? (hasExited(row) ? await typeOf(systemd, row) : ''),
       remains: false,
       startedAt: 0,
       skipped: false,
       log: '',
     };
-    if (sub === 'exited' && name.endsWith('.service')) fact.type = await typeOf(row);
     if (path !== '' && active === 'activating') {
       const us = Number(await systemd.property(path, 'Service', 'TimeoutStartUSec', 0));
       if (us > 0 && us < LONGEST_US) fact.startTimeoutMs = us / 1_000;

@@ -33,7 +33,12 @@ export interface UnitAnswer {
   /** systemctl is-enabled */
   file: string;
   needReload: boolean;
+  /** `Type=` of a service that has exited and is active: systemd.service(5). '' for others; null if nobody asked. */
+  type: string | null;
 }
+
+/** For an observation that is only for health. */
+export const UNASKED: UnitAnswer = { file: '', needReload: false, type: null };
 
 export const sha256 = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex');
 export const fileOf = (name: string): string => `${DIR}/${name}`;
@@ -75,9 +80,16 @@ export function createUnitReader(options: { files: Files; clock: Pick<Clock, 'no
 
 const NO_DROPINS: Readonly<Record<string, string>> = {};
 
+/** @returns `Type=` of a service; '' if systemd does not have it in memory */
+export const typeOf = async (systemd: Systemd, { path }: UnitRow): Promise<string> =>
+  path === '' ? '' : systemd.property(path, 'Service', 'Type', '');
+
+export const hasExited = ({ name, sub }: UnitRow): boolean => sub === 'exited' && name.endsWith('.service');
+
 /**
- * Whether units are enabled, and whether systemd has read their current files: two D-Bus queries per unit, both expensive. The
- * answers cannot change while the directories of the units and their links do not change.
+ * Whether units are enabled, whether systemd has read their current files, and the type of those that have exited: D-Bus
+ * queries for each unit, all expensive. The answers cannot change while the directories of the units and their links do not
+ * change.
  */
 export function createUnitAnswers({ files, systemd, clock }: { files: Files; systemd: Systemd; clock: Clock }) {
   let last: { identity: string; askedMs: number; trusted: boolean; answers: Map<string, UnitAnswer> } | null = null;
@@ -108,12 +120,13 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
     return { identity: parts.join('\n'), changedMs };
   };
 
-  const ask = async ({ name, path }: UnitRow): Promise<UnitAnswer> => {
-    const [file, needReload] = await Promise.all([
-      systemd.fileState(name),
-      path === '' ? false : systemd.property(path, 'Unit', 'NeedDaemonReload', false),
+  const ask = async (row: UnitRow): Promise<UnitAnswer> => {
+    const [file, needReload, type] = await Promise.all([
+      systemd.fileState(row.name),
+      row.path === '' ? false : systemd.property(row.path, 'Unit', 'NeedDaemonReload', false),
+      hasExited(row) ? typeOf(systemd, row) : '',
     ]);
-    return { file, needReload };
+    return { file, needReload, type };
   };
 
   return {
@@ -125,12 +138,12 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
         last = { identity, askedMs: now, trusted: changedMs < now - RACY_MS, answers: new Map() };
       const { answers } = last;
       await Promise.all(
-        // A unit that was loaded or unloaded meanwhile is asked about again.
+        // A unit that was loaded, unloaded or run meanwhile is asked about again.
         rows
           .filter((r) => answers.get(keyOf(r)) === undefined)
           .map(async (r) => void answers.set(keyOf(r), await ask(r))),
       );
-      const found = new Map(rows.map((r) => [r.name, answers.get(keyOf(r)) ?? { file: '', needReload: false }]));
+      const found = new Map(rows.map((r) => [r.name, answers.get(keyOf(r)) ?? UNASKED]));
       // Somebody else's daemon-reload leaves no trace on disk.
       for (const [key, { needReload }] of answers) if (needReload) answers.delete(key);
       return found;
@@ -142,4 +155,4 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
   };
 }
 
-const keyOf = ({ name, path, load }: UnitRow): string => `${name} ${path} ${load}`;
+const keyOf = (row: UnitRow): string => `${row.name} ${row.path} ${row.load} ${hasExited(row)}`;

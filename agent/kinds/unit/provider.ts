@@ -10,7 +10,7 @@ import type { Originals } from '../file/act/originals.ts';
 import type { Reloads } from '../file/act/reloads.ts';
 import { diffUnit, followsText, healthOf, isUp, LOADED, ONESHOT, type UnitFact } from './diff.ts';
 import { createUnitFacts } from './facts.ts';
-import { createUnitAnswers, createUnitReader, dropinDir, fileOf } from './files.ts';
+import { createUnitAnswers, createUnitReader, dropinDir, fileOf, UNASKED } from './files.ts';
 import { installUnits } from './install.ts';
 import { createUnitJobs } from './jobs.ts';
 import { leftOf, removeUnits } from './remove.ts';
@@ -33,8 +33,6 @@ export interface UnitProviderOptions {
 }
 
 type UnitWork = Work<UnitSpec, UnitFact>;
-/** Values for an observation that is only for health, which does not depend on them. */
-const UNASKED = { file: '', needReload: false };
 const templateOf = (name: string): ResourceId => `unit:${name.replace(/@[^@]+(\.[a-z]+)$/, '@$1')}`;
 /** Starting a oneshot takes as long as the oneshot; the type of a unit without declared text is unknown. */
 const mayRunLong = ({ state, content, dropins }: UnitSpec): boolean =>
