@@ -17,6 +17,7 @@ import { readHost } from './fleet/reader/host.ts';
 import { createProviders, KINDS } from './kinds/index.ts';
 import { configFile, type LayoutOptions, loadConfig, readHistory, rootOf, runDir, stateDir } from './layout.ts';
 import { loadIdentity } from './secrets/identity.ts';
+import { readOrCreate } from './store/disk/private-file.ts';
 import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
 
@@ -121,7 +122,7 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
       paths: (options) => ({ config: configFile(options), state: stateDir(options) }),
       ownRecipient: async (options) =>
         existsSync(path.join(stateDir(options), 'age.key'))
-          ? (await loadIdentity(stateDir(options))).recipient()
+          ? (await loadIdentity(stateDir(options), readOrCreate)).recipient()
           : null,
       examine: (options) => examine({ ...options, version }),
       service: (options, what) => service(options, what),

@@ -21,6 +21,7 @@ import { isSameChannel } from './report/index.ts';
 import type { Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { createRedactor } from './secrets/redact.ts';
+import { readOrCreate } from './store/disk/private-file.ts';
 import { systemClock } from './system/clock.ts';
 import { readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
@@ -64,8 +65,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const osBefore = store.facts.get('os');
   const { facts, named } = await readFacts(osBefore);
   if (named !== osBefore) store.facts.set({ os: named });
-  const secrets = await loadIdentity(state);
-  const keyedHash = loadKeyedHash(state);
+  const secrets = await loadIdentity(state, readOrCreate);
+  const keyedHash = loadKeyedHash(state, readOrCreate);
   let reporter: Reporter | null = null;
   let code = 0;
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();

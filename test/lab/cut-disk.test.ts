@@ -10,6 +10,7 @@ import type { Checkout, ResourceId } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { readOrCreate } from '../../agent/store/disk/private-file.ts';
 import { openRecords } from '../../agent/store/records.ts';
 import { MIGRATIONS } from '../../agent/store/schema/migrations.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
@@ -140,10 +141,12 @@ describe.skipIf(!isRoot)('durable when the operation returns:', () => {
 
   test("the host's keys, which cannot be created again", async () => {
     const dir = await place('keys');
-    const hashed = loadKeyedHash(dir)(NEW);
-    expect(await disk.cut((at) => loadKeyedHash(path.join(at, 'keys'))(NEW))).toBe(hashed);
-    const recipient = await (await loadIdentity(dir)).recipient();
-    expect(await disk.cut(async (at) => (await loadIdentity(path.join(at, 'keys'))).recipient())).toBe(recipient);
+    const hashed = loadKeyedHash(dir, readOrCreate)(NEW);
+    expect(await disk.cut((at) => loadKeyedHash(path.join(at, 'keys'), readOrCreate)(NEW))).toBe(hashed);
+    const recipient = await (await loadIdentity(dir, readOrCreate)).recipient();
+    expect(await disk.cut(async (at) => (await loadIdentity(path.join(at, 'keys'), readOrCreate)).recipient())).toBe(
+      recipient,
+    );
   });
 
   test('the paths that containers can write', async () => {

@@ -20,6 +20,7 @@ import { createTally } from '../../agent/metrics/tally.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { readOrCreate } from '../../agent/store/disk/private-file.ts';
 import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { until } from '../lab/run.ts';
 import { type Slope, slopeOf } from './slope.ts';
@@ -186,7 +187,13 @@ const session = createSession({
   localVars: await openLocalVars(config, file),
   identity: { host: 'soak', fleet: 'default', labels: {}, version: '0', startedAt: '', instance: 'soak' },
   facts: { os: '', arch: '', kernel: '', addresses: [] },
-  ...{ root, stateDir, store, secrets: await loadIdentity(stateDir), keyedHash: loadKeyedHash(stateDir) },
+  ...{
+    root,
+    stateDir,
+    store,
+    secrets: await loadIdentity(stateDir, readOrCreate),
+    keyedHash: loadKeyedHash(stateDir, readOrCreate),
+  },
   redactor: createRedactor(),
   log: silentLog,
   tally: createTally(),

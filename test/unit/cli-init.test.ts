@@ -189,11 +189,23 @@ test('a second init keeps the configuration and the keys', async () => {
   expect(readFileSync(config(), 'utf8')).toBe(before);
 });
 
+/** Larger than any process id of Linux: proc(5), pid_max. */
+const NO_PID = 2 ** 22 + 1;
+
+test('init leaves the temporary file of another one that runs', async () => {
+  const others = `${config()}.1.tmp`;
+  mkdirSync(path.dirname(others), { recursive: true });
+  writeFileSync(others, '');
+  expect((await cli({}, 'init', 'https://git.example.com/fleet.git')).code).toBe(0);
+  expect(readdirSync(path.dirname(config()))).toContain(path.basename(others));
+});
+
 test('init after a power cut in the middle of another one makes whole files, and a key pair that belongs together', async () => {
   const key = path.join(path.dirname(config()), 'ssh_key');
   mkdirSync(path.dirname(key), { recursive: true });
   // What was written and not synced is empty; what was not renamed yet has its first name.
-  for (const file of [`${config()}.tmp`, `${key}.new`, `${key}.new.pub`, `${key}.pub`]) writeFileSync(file, '');
+  const left = [`${config()}.${process.pid}.tmp`, `${config()}.${NO_PID}.tmp`];
+  for (const file of [...left, `${key}.new`, `${key}.new.pub`, `${key}.pub`]) writeFileSync(file, '');
   const ran = await cli({}, 'init', 'https://git.example.com/fleet.git');
   expect(ran.code).toBe(0);
   expect(readFileSync(config(), 'utf8')).toContain('https://git.example.com/fleet.git');

@@ -16,6 +16,7 @@ import { openSecrets } from '../../agent/secrets/open.ts';
 import { LEAST_PIECE } from '../../agent/secrets/pieces.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { decryptSops } from '../../agent/secrets/sops.ts';
+import { readOrCreate } from '../../agent/store/disk/private-file.ts';
 import { tame } from '../../agent/tame.ts';
 import { find, loadRepo, messages, type Repo, textOf } from './repo.ts';
 import { sopsDocument, sopsDotenv } from './sops-writer.ts';
@@ -123,13 +124,13 @@ describe('age', () => {
 
 test('the identity and the hash key are created once, readable only for root', async () => {
   const dir = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-id-')), 'state');
-  const [one, two] = [await loadIdentity(dir), await loadIdentity(dir)];
+  const [one, two] = [await loadIdentity(dir, readOrCreate), await loadIdentity(dir, readOrCreate)];
   expect(one.secretKey()).toBe(two.secretKey());
   expect(await one.recipient()).toMatch(/^age1/);
-  expect(loadKeyedHash(dir)(bytes('x'))).toBe(loadKeyedHash(dir)(bytes('x')));
+  expect(loadKeyedHash(dir, readOrCreate)(bytes('x'))).toBe(loadKeyedHash(dir, readOrCreate)(bytes('x')));
   for (const file of ['age.key', 'hash.key']) expect(statSync(path.join(dir, file)).mode & 0o777).toBe(0o600);
   writeFileSync(path.join(dir, 'age.key'), 'rubbish\n');
-  const damaged = await loadIdentity(dir);
+  const damaged = await loadIdentity(dir, readOrCreate);
   expect(() => damaged.secretKey()).toThrow(/age\.key is not an age identity/);
   await expect(damaged.recipient()).rejects.toThrow(/age\.key is not an age identity/);
   expect(readFileSync(path.join(dir, 'age.key'), 'utf8')).toBe('rubbish\n');

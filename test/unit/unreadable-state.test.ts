@@ -9,6 +9,7 @@ import { createGather } from '../../agent/metrics/prometheus/gather.ts';
 import { createTally } from '../../agent/metrics/tally.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { readOrCreate } from '../../agent/store/disk/private-file.ts';
 import { tellReadErrors } from '../../agent/store/disk/read-errors.ts';
 import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { openRecords } from '../../agent/store/records.ts';
@@ -96,7 +97,7 @@ test.each(['records.json', 'trust.json', 'inventory.json'])(
 
 test.each(['age.key', 'hash.key'])('an unreadable %s is named, and not replaced', async (name) => {
   breakFile(name);
-  const load = async () => (name === 'age.key' ? loadIdentity(dir) : loadKeyedHash(dir));
+  const load = async () => (name === 'age.key' ? loadIdentity(dir, readOrCreate) : loadKeyedHash(dir, readOrCreate));
   await expect(load()).rejects.toMatchObject({
     code: 'StateUnwritable',
     message: expect.stringMatching(new RegExp(`^cannot read ${dir}/${name}: EIO`)),

@@ -13,6 +13,7 @@ import type { SyncLine } from '../../control/protocol.ts';
 import { AgentError } from '../../errors.ts';
 import { loadIdentity } from '../../secrets/identity.ts';
 import { createFile, renameDurably } from '../../store/disk/durable-file.ts';
+import { readOrCreate } from '../../store/disk/private-file.ts';
 import { exec } from '../../system/exec.ts';
 import { tame } from '../../tame.ts';
 import { type Context, EXIT } from '../context.ts';
@@ -52,7 +53,7 @@ export async function init(c: Context, given: string | undefined, options: InitO
     if (createFile(config, configText({ ...asked, sshKeyFile: sshKeyOf(config) }))) made.push(config);
   }
   const hadKey = existsSync(path.join(state, 'age.key'));
-  const age = await (await loadIdentity(state)).recipient();
+  const age = await (await loadIdentity(state, readOrCreate)).recipient();
   if (!hadKey) made.push(path.join(state, 'age.key'));
   const ssh = await sshKey(sshKeyOf(config), made);
   const { host, repo } = parseConfig(config, readFileSync(config, 'utf8'), os.hostname());

@@ -2,7 +2,17 @@
  * Files beside the database that survive a power cut, complete: a file is written under another name, synced and renamed, and
  * then the directory is synced, because it contains the new name (fsync(2)). Readable by root only.
  */
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -16,22 +26,36 @@ export function replaceFile(file: string, text: string): void {
   sync(path.dirname(file));
 }
 
-/** Durable when it returns. @returns false if the file exists, which is left as it is */
+/** Durable when it returns. @returns false if the file exists, also if another process was first; it is left as it is */
 export function createFile(file: string, text: string): boolean {
-  const temp = `${file}.tmp`;
-  // A power cut leaves it.
-  rmSync(temp, { force: true });
+  const temp = `${file}.${process.pid}.tmp`;
+  removeLeft(file);
   writeSynced(temp, text, 'wx');
   try {
+    // link(2) fails if the name exists.
     linkSync(temp, file);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    // The other process may not have made its name durable yet.
+    sync(path.dirname(file));
     return false;
   } finally {
     rmSync(temp, { force: true });
   }
   sync(path.dirname(file));
   return true;
+}
+
+/** Removes what a power cut left of this file; a process that runs may be just making it. */
+function removeLeft(file: string): void {
+  const [dir, start] = [path.dirname(file), `${path.basename(file)}.`];
+  for (const name of readdirSync(dir)) {
+    if (!name.startsWith(start)) continue;
+    const [, pid] = /^(\d+)\.tmp$/.exec(name.slice(start.length)) ?? [];
+    // A process that runs with our number is this one.
+    const isLeft = pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`));
+    if (isLeft) rmSync(path.join(dir, name), { force: true });
+  }
 }
 
 /** Renames a file that somebody else wrote; content and name are durable when it returns. */
