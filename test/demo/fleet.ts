@@ -24,8 +24,8 @@ export const firstFiles = (): Record<string, string> => ({
   'hosts/edge-1/host.yaml': settings('berlin', 'canary'),
   'hosts/edge-2/host.yaml': settings('berlin', 'stable'),
   'hosts/edge-3/host.yaml': settings('oslo', 'stable'),
-  // Shorter than the timeout of a connectivity probe: one unanswered probe is enough.
-  'hosts/edge-4/host.yaml': `${settings('oslo', 'canary')}settle: {timeout: 9s}\n`,
+  // The second probe without an answer ends the trial.
+  'hosts/edge-4/host.yaml': `${settings('oslo', 'canary')}settle: {timeout: 5s}\n`,
   'hosts/edge-5/host.yaml': settings('lyon', 'stable'),
   'hosts/edge-6/host.yaml': settings('lyon', 'canary'),
   ...Object.fromEntries(PLAIN_HOSTS.map((host) => [`hosts/${host}/system.yaml`, motd(`Welcome to ${host}.`)])),
