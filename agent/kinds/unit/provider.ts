@@ -5,6 +5,7 @@ import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files/files.ts';
+import { createLanes } from '../../system/side-by-side.ts';
 import type { Systemd } from '../../system/systemd/systemd.ts';
 import type { Originals } from '../file/act/originals.ts';
 import type { Reloads } from '../file/act/reloads.ts';
@@ -40,7 +41,12 @@ const mayRunLong = ({ state, content, dropins }: UnitSpec): boolean =>
   [content ?? 'Type=oneshot', ...Object.values(dropins ?? {})].some((text) => ONESHOT.test(text));
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
-export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
+/** Programs that look at a unit and run at the same time: one commit may break hundreds of units. */
+const PROGRAMS = 4;
+
+export function createUnitProvider(given: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
+  const inLane = createLanes(PROGRAMS);
+  const options = { ...given, exec: (...call: Parameters<Exec>) => inLane(() => given.exec(...call)) };
   const { systemd, reloads, originals, exec, redact } = options;
   const answers = createUnitAnswers(options);
   const readOnDisk = createUnitReader(options);

@@ -2,6 +2,8 @@
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Exec } from '../../../agent/system/exec.ts';
+import { reconcilerOn } from '../../fakes/host.ts';
 import { done, whyOf } from '../../reconciler.ts';
 import { freshHost } from './fresh-host.ts';
 import { problems } from './stack-host.ts';
@@ -144,6 +146,30 @@ describe('a unit that requires another one', () => {
     const both = { ...needing, 'v.yaml': `units: {nas.service: {content: ${JSON.stringify(nas('/bin/false'))}}}\n` };
     expect(problems(await on.engine.apply(both))).toContainEqual(expect.stringMatching(/^unit:x\.service UnitFailed/));
   });
+});
+
+test('a hundred units that fail are looked at by few programs at a time', async () => {
+  const running = { now: 0, most: 0, all: 0 };
+  const exec: Exec = async (argv, options) => {
+    running.all++;
+    running.most = Math.max(running.most, ++running.now);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    running.now--;
+    return on.host.options.exec(argv, options);
+  };
+  const engine = reconcilerOn({ ...on.host, options: { ...on.host.options, exec } });
+  const names = Array.from({ length: 100 }, (_, i) => `x${i}.service`);
+  const text = names
+    .map(
+      (name) =>
+        `  ${name}: {content: ${JSON.stringify('[Service]\nType=oneshot\nExecStart=/bin/false\n')}, state: started}\n`,
+    )
+    .join('');
+  const result = await engine.apply(units(text));
+  engine.close();
+  expect(problems(result)).toHaveLength(100);
+  expect(running.all).toBeGreaterThan(200);
+  expect(running.most).toBeLessThanOrEqual(4);
 });
 
 describe('a changed unit file', () => {
