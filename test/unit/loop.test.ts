@@ -186,6 +186,20 @@ describe('retries', () => {
   });
 });
 
+test('a retry that another run replaced is held no longer', async () => {
+  start();
+  for (let run = 0; run < 100; run++) {
+    await end({ sync: 'failed' });
+    void loop.request({}, 'schedule');
+  }
+  await end({ sync: 'failed' });
+  // A stop clears every timer that the loop still holds.
+  const cleared = vi.spyOn(globalThis, 'clearTimeout');
+  await loop.stop();
+  expect(cleared.mock.calls.length).toBeLessThan(5);
+  cleared.mockRestore();
+});
+
 describe('drift', () => {
   const A = 'file:/a';
   const B = 'file:/b';

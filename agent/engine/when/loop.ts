@@ -71,10 +71,10 @@ const URGENT: readonly Trigger[] = ['manual', 'push'];
 
 export function createLoop(options: LoopOptions): Loop {
   const stopper = new AbortController();
-  const timers = new Set<NodeJS.Timeout>();
   let pending: Pending | null = null;
   let current: Promise<void> | null = null;
-  let retry: NodeJS.Timeout | null = null;
+  /** At most one retry waits; nothing else holds its timer. */
+  let retry: NodeJS.Timeout | undefined;
   let failures = 0;
   let lastCommit: string | undefined;
   /** A full run has ended, so repairs know what to follow. */
@@ -88,13 +88,9 @@ export function createLoop(options: LoopOptions): Loop {
   /** The listeners of the current full run. */
   let hearing: Pending['lines'] | null = null;
 
-  const later = (ms: number, what: () => void): NodeJS.Timeout => {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      what();
-    }, ms);
-    timers.add(timer);
-    return timer;
+  const cancelRetry = () => {
+    clearTimeout(retry);
+    retry = undefined;
   };
 
   const enqueue = (
@@ -134,8 +130,7 @@ export function createLoop(options: LoopOptions): Loop {
       }
       const job: Pending = pending;
       pending = null;
-      if (job.hinted === null && retry) clearTimeout(retry);
-      if (job.hinted === null) retry = null;
+      if (job.hinted === null) cancelRetry();
       await execute(job, yielding);
     }
   }
@@ -182,7 +177,7 @@ export function createLoop(options: LoopOptions): Loop {
     if (full === watched) full = null;
     if (hearing === lines) hearing = null;
     // A repair neither delays a retry that is due, nor lengthens the next pause.
-    if (hinted === null || (failed && retry === null && wait === yielding)) again(failed);
+    if (hinted === null || (failed && retry === undefined && wait === yielding)) again(failed);
     feed();
     for (const resolve of done) resolve();
   }
@@ -225,10 +220,14 @@ export function createLoop(options: LoopOptions): Loop {
     const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
     // Failed resources have their own pauses; the run is due when the first of them ends.
     const dueMs = (options.dueMs?.() ?? Number.POSITIVE_INFINITY) + DUE_SLACK_MS;
-    retry = later(Math.min(dueMs, ceiling * (0.5 + options.random() / 2)), () => {
-      retry = null;
-      void enqueue({}, 'retry');
-    });
+    cancelRetry();
+    retry = setTimeout(
+      () => {
+        retry = undefined;
+        void enqueue({}, 'retry');
+      },
+      Math.min(dueMs, ceiling * (0.5 + options.random() / 2)),
+    );
   }
 
   const schedule = createSchedule({
@@ -260,7 +259,7 @@ export function createLoop(options: LoopOptions): Loop {
     async stop() {
       stopper.abort();
       schedule.stop();
-      for (const timer of timers) clearTimeout(timer);
+      cancelRetry();
       for (const resolve of pending?.done ?? []) resolve();
       await current;
     },
