@@ -3,6 +3,7 @@
  * that never comes while the connection lives, and for ever for what it had not sent when the connection ended.
  */
 import type { MqttClient } from 'mqtt';
+import { createWaits } from './waits.ts';
 
 /** The broker accepted the connection and keeps it alive, but does not answer. */
 export class Unanswered extends Error {}
@@ -17,9 +18,8 @@ type Waiting = Pick<MqttClient, 'publishAsync' | 'subscribeAsync' | 'unsubscribe
  *   connection with the error `Unanswered`.
  */
 export function endWaits(client: MqttClient, { url, answerMs }: { url: string; answerMs: number }): MqttClient {
-  const closed = Promise.withResolvers<never>();
-  closed.promise.catch(() => undefined);
-  client.once('close', () => closed.reject(new Error(`the connection to ${url} was lost`)));
+  const waits = createWaits();
+  client.once('close', () => waits.end(new Error(`the connection to ${url} was lost`)));
 
   async function answered<T>(what: string, work: Promise<T>): Promise<T> {
     const late = Promise.withResolvers<never>();
@@ -30,7 +30,7 @@ export function endWaits(client: MqttClient, { url, answerMs }: { url: string; a
       client.end(true);
     }, answerMs);
     try {
-      return await Promise.race([work, closed.promise, late.promise]);
+      return await waits.wait(Promise.race([work, late.promise]));
     } finally {
       clearTimeout(timer);
     }

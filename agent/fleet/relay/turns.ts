@@ -64,7 +64,6 @@ async function oneConnection(
   const link = linkOf(client, broker.url);
   const over = new AbortController();
   const stop = () => over.abort();
-  const lost = Promise.withResolvers<void>();
   signal.addEventListener('abort', stop, { once: true });
   const lease = createLease(id, clock.monotonic(), random());
   const shelves = new Map<string, string>();
@@ -84,7 +83,9 @@ async function oneConnection(
       const end = new AbortController();
       const share = async (shelf: Shelf, text: string) => {
         if (lease.state.kind !== 'holding' || !link.isOpen()) return;
-        await Promise.race([link.publish(`${base}/${shelf}`, text, { qos: 1, retain: true }), lost.promise]);
+        await link.publish(`${base}/${shelf}`, text, { qos: 1, retain: true }).catch((thrown: unknown) => {
+          if (link.isOpen()) throw thrown;
+        });
       };
       const left = (shelf: Shelf) => shelves.get(`${base}/${shelf}`) ?? '';
       turn = { end, done: work({ left, share }, end.signal) };
@@ -112,10 +113,7 @@ async function oneConnection(
       }
     },
     packet: () => undefined,
-    closed() {
-      lost.resolve();
-      stop();
-    },
+    closed: stop,
   });
   try {
     await link.subscribe([...SHELVES.map((shelf) => `${base}/${shelf}`), topic]).catch((thrown: Error) => {

@@ -65,9 +65,6 @@ export function createConnection(options: ConnectionOptions): Connection {
   const { broker, clock, log } = options;
   const { presence } = options.topics;
   const stopper = new AbortController();
-  const stopped = new Promise<'stopped'>((resolve) =>
-    stopper.signal.addEventListener('abort', () => resolve('stopped'), { once: true }),
-  );
   const problems = createBrokerProblems({ log, changed: options.onProblems });
   const notices = createNotices({
     topic: options.topics.notices,
@@ -109,6 +106,10 @@ export function createConnection(options: ConnectionOptions): Connection {
     const ended = endOf(client, options);
     const lost = ended.then((why) => Promise.reject(why));
     const over = new AbortController();
+    // One for each connection: a promise that outlives them would keep a listener of each.
+    const stopped = new Promise<void>((resolve) =>
+      stopper.signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal }),
+    );
     /** The name is left to another agent. */
     let isOthers = false;
     const link = createLink({ client, lost, refused: problems.refused });

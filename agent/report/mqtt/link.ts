@@ -1,5 +1,6 @@
 /** Publishes on one connection to the broker, from its beginning to its end, and records the broker's refusals. */
 import type { MqttClient } from 'mqtt';
+import { createWaits } from '../../system/waits.ts';
 import { type BrokerProblem, isRefusal, said } from './refusals.ts';
 
 export interface Publishing {
@@ -35,8 +36,10 @@ export interface LinkOptions {
 export function createLink({ client, lost, refused }: LinkOptions): Link & { down(): void } {
   const isOld = client.options.protocolVersion !== 5;
   let live = true;
-  lost.catch(() => {
+  const waits = createWaits();
+  lost.catch((why: Error) => {
     live = false;
+    waits.end(why);
   });
   return {
     up: () => live && client.connected,
@@ -46,7 +49,7 @@ export function createLink({ client, lost, refused }: LinkOptions): Link & { dow
     async publish(topic, payload, { retain, qos = 1, shownAs = topic, ...more }) {
       try {
         // When the connection ends, the library never settles messages that it could not send.
-        await Promise.race([client.publishAsync(topic, payload, { qos, retain, ...propertiesOf(more, isOld) }), lost]);
+        await waits.wait(client.publishAsync(topic, payload, { qos, retain, ...propertiesOf(more, isOld) }));
         refused(shownAs, null);
         return true;
       } catch (thrown) {
