@@ -97,6 +97,23 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(rows[2]?.path).toMatch(/^\/org\/freedesktop\/systemd1\/unit\/t_2dmany_2eservice$/);
     });
 
+    test('an alias has the state of the unit behind it, and keeps its own name', async () => {
+      await put('t-named.service', SLEEPS);
+      await put('t-alias.service', `→ ${ETC}/t-named.service`);
+      await put('t-many@.service', SLEEPS);
+      expect(await systemd.job('StartUnit', 't-named.service')).toBe('done');
+      const [alias, template, named, again] = await systemd.list([
+        ...['t-alias.service', 't-many@.service', 't-named.service', 't-alias.service'],
+      ]);
+      expect(alias).toMatchObject({ name: 't-alias.service', load: 'loaded', active: 'active', sub: 'running' });
+      expect(template).toMatchObject({ name: 't-many@.service', load: 'not-found' });
+      expect(named).toMatchObject({ name: 't-named.service', active: 'active' });
+      expect(again).toEqual(alias);
+      expect(alias?.path).toBe(named?.path);
+      expect(await systemd.job('StopUnit', 't-alias.service')).toBe('done');
+      expect(await stateOf('t-named.service')).toBe('inactive (dead)');
+    });
+
     test('a service is started, stopped and restarted; TryRestartUnit restarts only a running one', async () => {
       await put('t-life.service', SLEEPS);
       expect(await stateOf('t-life.service')).toBe('inactive (dead)');

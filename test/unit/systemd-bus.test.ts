@@ -107,6 +107,46 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+/** Makes it answer for these units by all their names, as systemd does: in order, under a unit's own name, without invalid names. */
+const answersFor = (fake: Fake, idOf: (name: string) => string | null, asked: string[][] = []) => {
+  const rowOf = (id: string) => {
+    const at = `${PATH}/unit/${id.replaceAll('.', '_2e')}`;
+    return [id, '', 'loaded', 'active', 'running', '', at, 0, '', '/'];
+  };
+  const handler = (names: string[]) => {
+    asked.push(names);
+    return names.flatMap((name) => {
+      const id = idOf(name);
+      return id === null ? [] : [rowOf(id)];
+    });
+  };
+  fake.bus.setMethodCallHandler(PATH, MANAGER, 'ListUnitsByNames', [handler, 'a(ssssssouso)']);
+};
+const sshOf = (name: string) => (name.includes('!') ? null : name === 'sshd.service' ? 'ssh.service' : name);
+
+test('a unit that is asked by an alias is answered by the name that was asked', async () => {
+  const asked: string[][] = [];
+  answersFor(await fakeSystemd(), sshOf, asked);
+  const rows = await systemd.list(['sshd.service', 'a@.service', 'b.service', 'ssh.service']);
+  expect(rows.map((row) => [row.name, row.active, row.path])).toEqual([
+    ['sshd.service', 'active', `${PATH}/unit/ssh_2eservice`],
+    ['a@.service', 'inactive', ''],
+    ['b.service', 'active', `${PATH}/unit/b_2eservice`],
+    ['ssh.service', 'active', `${PATH}/unit/ssh_2eservice`],
+  ]);
+  expect(asked).toEqual([['sshd.service', 'b.service', 'ssh.service']]);
+});
+
+test('an invalid name, which systemd leaves out, does not give its place to another unit', async () => {
+  answersFor(await fakeSystemd(), sshOf);
+  const rows = await systemd.list(['!', 'sshd.service', 'b.service']);
+  expect(rows.map((row) => [row.name, row.active, row.path])).toEqual([
+    ['!', 'inactive', ''],
+    ['sshd.service', 'active', `${PATH}/unit/ssh_2eservice`],
+    ['b.service', 'active', `${PATH}/unit/b_2eservice`],
+  ]);
+});
+
 test('the result of a job is that of systemd, not an earlier one of another client of the bus', async () => {
   const fake = await fakeSystemd();
   const forger = await client();

@@ -3,8 +3,10 @@ import type { MessageBus } from 'dbus-native';
 import { AgentError } from '../../errors.ts';
 import { createLanes } from '../side-by-side.ts';
 import { BUS, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+import { type RawUnitRow, rowsByName } from './unit-rows.ts';
 
 export interface UnitRow {
+  /** As it was asked, which may be an alias; the rest is of the unit behind it. */
   name: string;
   /** loaded, not-found, masked, error, bad-setting …; not-found for templates, too */
   load: string;
@@ -134,13 +136,9 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
 
   return {
     async list(names) {
-      type Raw = [string, string, string, string, string, string, string];
-      // A template is no unit: one among them, and systemd answers none.
-      const units = names.filter((name) => !/@\.[a-z]+$/.test(name));
-      const rows = units.length === 0 ? [] : await call<Raw[]>('ListUnitsByNames', 'as', [units]);
-      const byName = new Map(rows.map((r) => [r[0], r]));
+      const rows = await rowsByName(names, (units) => call<RawUnitRow[]>('ListUnitsByNames', 'as', [units]));
       return names.map((name) => {
-        const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = byName.get(name) ?? [];
+        const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = rows.get(name) ?? [];
         return { name, load, active, sub, path };
       });
     },

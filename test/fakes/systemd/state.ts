@@ -1,4 +1,6 @@
 /** What a systemd in memory knows about its units, and the loaded definition of each. */
+import fs from 'node:fs';
+import path from 'node:path';
 import { escapeLabel } from '../../../agent/system/systemd/signals.ts';
 import type { FakeClock } from '../clock.ts';
 import { type Definition, exists, onDisk, parse, templateOf } from './unit-file.ts';
@@ -56,8 +58,16 @@ export const noSuchUnit = (name: string): Error => refusal('NoSuchUnit', `Unit $
 /** Nothing keeps it in memory: the next lookup reads it again. */
 const isForgotten = ({ active }: FakeUnit): boolean => active === 'inactive';
 
+/** The unit's own name: an alias is a link to a unit file of another name. */
+export function idOf({ root }: State, name: string): string {
+  const { file, isMasked } = onDisk(root, name);
+  const isAlias = !isMasked && path.basename(file) === name && fs.lstatSync(root + file).isSymbolicLink();
+  return isAlias ? path.basename(fs.readlinkSync(root + file)) : name;
+}
+
 /** The unit as systemd has it: a running one keeps the definition with which it was loaded, until a reload. */
-export function unitOf(state: State, name: string): FakeUnit {
+export function unitOf(state: State, asked: string): FakeUnit {
+  const name = idOf(state, asked);
   const known = state.units.get(name);
   if (known && !isForgotten(known)) return known;
   const unit: FakeUnit = known ?? {

@@ -1,6 +1,4 @@
 /** A systemd in memory, over unit files in a directory, with the driver's interface, under the contract of the real one. */
-import { lstatSync, readlinkSync } from 'node:fs';
-import path from 'node:path';
 import { AgentError } from '../../../agent/errors.ts';
 import type { SystemdListener, SystemdSignals } from '../../../agent/system/systemd/signals.ts';
 import type { Systemd } from '../../../agent/system/systemd/systemd.ts';
@@ -8,8 +6,8 @@ import type { FakeClock } from '../clock.ts';
 import { runGenerators } from './generators.ts';
 import { disable, enable, fileState } from './install.ts';
 import { conditionsHold, exited, runJob } from './jobs.ts';
-import { become, type FakeUnit, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
-import { dropinDirs, isTemplate, lastOf, onDisk, valuesOf, wordsOf } from './unit-file.ts';
+import { become, type FakeUnit, idOf, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
+import { dropinDirs, isTemplate, lastOf, valuesOf, wordsOf } from './unit-file.ts';
 
 export interface FakeSystemd {
   systemd: Systemd;
@@ -48,7 +46,9 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
     kept: new Set(),
     ...(isOld ? { dropinDirs: dropinDirs(root) } : {}),
     changed(name) {
-      if (!away) for (const [listener, names] of listeners) if (names.has(name)) listener.unit(name);
+      if (away) return;
+      for (const [listener, names] of listeners)
+        for (const known of names) if (idOf(state, known) === name) listener.unit(known);
     },
     reread() {
       if (!away) for (const listener of listeners.keys()) listener.all();
@@ -63,8 +63,8 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
       here(() =>
         names.map((name) => {
           if (isTemplate(name)) return { name, load: 'not-found', active: 'inactive', sub: 'dead', path: '' };
-          const { load, active, sub } = unitOf(state, name);
-          return { name, load, active, sub, path: pathOf(name) };
+          const unit = unitOf(state, name);
+          return { name, load: unit.load, active: unit.active, sub: unit.sub, path: pathOf(unit.name) };
         }),
       ),
     running: (pattern) =>
@@ -108,13 +108,13 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
     disable: (name) => here(() => disable(state, name)),
     resetFailed: (name) =>
       here(() => {
-        const unit = state.units.get(name);
+        const unit = state.units.get(idOf(state, name));
         if (unit === undefined) return;
         unit.starts = [];
         if (unit.active === 'failed') become(state, unit, { active: 'inactive', sub: 'dead', result: 'success' });
       }),
-    keep: (name) => here(() => void state.kept.add(name)),
-    release: (name) => here(() => void state.kept.delete(name)),
+    keep: (name) => here(() => void state.kept.add(idOf(state, name))),
+    release: (name) => here(() => void state.kept.delete(idOf(state, name))),
     close: () => undefined,
   };
   return {
@@ -153,7 +153,7 @@ function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
   const triggered = () => [wordsOf(definition, 'Timer', 'Unit')[0] ?? unit.name.replace(/\.[a-z]+$/, '.service')];
   return (
     {
-      Id: () => idOf(state, unit.name),
+      Id: () => unit.name,
       SourcePath: () => /^SourcePath=(.*)$/m.exec(unit.text)?.[1] ?? '',
       NeedDaemonReload: () => needsReload(state, unit),
       Result: () => result,
@@ -169,13 +169,6 @@ function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
       Requires: () => wordsOf(definition, 'Unit', 'Requires'),
     } as Record<string, (() => unknown) | undefined>
   )[name]?.();
-}
-
-/** An alias has the name of its target. */
-function idOf({ root }: State, name: string): string {
-  const { file } = onDisk(root, name);
-  const isLink = file !== '' && lstatSync(root + file).isSymbolicLink();
-  return isLink ? path.basename(readlinkSync(root + file)) : name;
 }
 
 const unreachable = (): AgentError =>
