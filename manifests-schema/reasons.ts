@@ -205,7 +205,9 @@ const TABLE = {
   NameTaken: host('Another agent uses the name of this host.'),
   NoticesFlooded: host('Too many push notices came; they are ignored for some minutes, and the schedule goes on.'),
   PublishFailed: wait('Reports could not be sent; they are kept.'),
-  PublishRefused: answered(host('The broker does not allow this host to publish on a topic.')),
+  PublishRefused: answered(
+    host('The broker does not allow this host to publish on a topic, or takes only smaller messages.'),
+  ),
   SubscriptionRefused: answered(host('The broker does not allow this host to subscribe to a topic.')),
   UnreadableStatus: host('This version cannot read the status of a host.'),
   NotDelivered: host('The broker did not send all retained topics of a host, although it was asked several times.'),

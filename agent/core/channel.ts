@@ -7,8 +7,8 @@
  * after which nothing is sent any more. `isOpen` and `problems` may be called at any time. The channel connects by itself, and
  * connects again after it lost the connection.
  *
- * One error convention: if the far end rejects a document, the call answers `refused`, and the channel has a problem until the
- * far end accepts it. In all other cases the call throws AgentError `PublishFailed`: at once if there is no connection, or
+ * One error convention: if the far end rejects a document, the call answers `refused`, or `too-large` if it is larger than the far
+ * end takes, and the channel has a problem until the far end accepts one. In all other cases the call throws AgentError `PublishFailed`: at once if there is no connection, or
  * before the next `opened` if the connection ended meanwhile. Then nobody knows whether the document arrived, so the caller
  * sends it again when the channel is open, if it may arrive twice. No call waits for a connection, and every call ends.
  *
@@ -39,7 +39,7 @@ export interface RetainedDocuments {
 /** Documents whose loss costs nothing, because the next one follows soon. `retain` answers `taken` as soon as they are sent. */
 export const UNCONFIRMED: readonly (keyof RetainedDocuments)[] = ['metrics'];
 
-export type Answer = 'taken' | 'refused';
+export type Answer = 'taken' | 'refused' | 'too-large';
 
 /** The destination of the answer to a command, in the form of the channel: plain data, which survives a restart. */
 export interface ReplyTo {

@@ -45,6 +45,12 @@ const BATCH_PAUSE_MS = 250;
 /** Longest that each further batch yields to a run: somebody waits for the run, nobody for old events. */
 const YIELD_MS = 2_000;
 
+/** Takes the place of an event that cannot be sent, so that the events after it can. */
+const gapOf = (event: AgentEvent): AgentEvent => ({
+  ...event,
+  ...{ type: 'gap', run: null, data: { from: event.seq, to: event.seq, count: 1 } },
+});
+
 export function createReporter(options: ReporterOptions): Reporter {
   const { channel, outbox, clock, log } = options;
   const stopper = new AbortController();
@@ -128,11 +134,19 @@ export function createReporter(options: ReporterOptions): Reporter {
     });
   }
 
-  /** @returns the number of sent events; refused ones stay in the outbox */
+  /** @returns the number of sent events; refused ones stay in the outbox, and one that is too large is lost */
   async function send(events: readonly AgentEvent[]): Promise<number> {
     let sent = 0;
     for (const event of events) {
-      if ((await channel.send(eventDocumentOf(options, event))) === 'refused') break;
+      let answer = await channel.send(eventDocumentOf(options, event));
+      if (answer === 'too-large') {
+        log.warn(
+          { event: event.seq, type: event.type },
+          'an event is larger than the broker takes; a gap is sent instead',
+        );
+        answer = await channel.send(eventDocumentOf(options, gapOf(event)));
+      }
+      if (answer !== 'taken') break;
       outbox.ack(event.seq);
       sent++;
     }

@@ -8,6 +8,7 @@ import { AgentError } from '../errors.ts';
 import { readNamed, Unread } from '../reading.ts';
 import { ANSWER_MS, endWaits } from './mqtt-answers.ts';
 import { watchPackets } from './mqtt-limit.ts';
+import { keepToLimits } from './mqtt-sending.ts';
 import { websocketOptions } from './mqtt-websocket.ts';
 
 const MAX_PACKET_BYTES = 64 * 1024;
@@ -110,7 +111,7 @@ async function connectOnce({
       client.emit('error', error);
       client.end(true);
     });
-    return endWaits(await established(client, { way, timeoutMs, signal }), { url: broker.url, answerMs });
+    return keepToLimits(endWaits(await established(client, { way, timeoutMs, signal }), { url: broker.url, answerMs }));
   } catch (thrown) {
     const said = thrown instanceof Error ? thrown.message : String(thrown);
     const why = isRefusedByDate(thrown) ? `${said} (or this host's clock is wrong: compare \`date\`)` : said;

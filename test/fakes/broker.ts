@@ -25,6 +25,12 @@ export interface FakeBroker {
   answersNoSubscription: boolean;
   /** Messages on these topics are refused for lack of space (reason code 0x97, quota exceeded). */
   isFull(topic: string): boolean;
+  /** The largest packet that it takes, in bytes; at a larger one it ends the connection. */
+  maxPacketBytes: number;
+  /** Whether it says so when it accepts a connection. */
+  announcesLimits: boolean;
+  /** Number of connections that it accepted. */
+  connections: number;
   /** Milliseconds that an acknowledgement takes. */
   ackMs: number;
   /** It accepts connections, keeps them alive and answers nothing else. */
@@ -39,6 +45,8 @@ export interface FakeBroker {
   lateMs: number;
   /** Delivers a message to the current subscribers, and does not retain it. */
   say(topic: string, payload: string): void;
+  /** Called for every message that it takes. */
+  onPublish(topic: string, payload: string): void;
   /** Ends all connections. */
   cut(): void;
   cutAllBut(clientId: string): void;
@@ -116,7 +124,12 @@ export async function startFakeBroker(): Promise<FakeBroker> {
             socket.destroy();
           },
         });
-        send({ cmd: 'connack', sessionPresent: false, returnCode: 0, reasonCode: 0 });
+        broker.connections++;
+        const properties =
+          broker.announcesLimits && broker.maxPacketBytes < Number.POSITIVE_INFINITY
+            ? { properties: { maximumPacketSize: broker.maxPacketBytes } }
+            : {};
+        send({ cmd: 'connack', sessionPresent: false, returnCode: 0, reasonCode: 0, ...properties });
       } else if (packet.cmd === 'subscribe') {
         if (broker.answersNoSubscription) return;
         const topics = packet.subscriptions.map(({ topic }) => topic);
@@ -150,6 +163,11 @@ export async function startFakeBroker(): Promise<FakeBroker> {
         send({ cmd: 'unsuback', messageId: packet.messageId ?? 0, granted: packet.unsubscriptions.map(() => 0) });
       } else if (packet.cmd === 'publish') {
         const { topic } = packet;
+        if (1 + lengthBytes(packet.length ?? 0) + (packet.length ?? 0) > broker.maxPacketBytes) {
+          send({ cmd: 'disconnect', reasonCode: 0x95 });
+          socket.end();
+          return;
+        }
         const isFull = broker.isFull(topic);
         const acknowledge = () =>
           send({ cmd: 'puback', messageId: packet.messageId ?? 0, reasonCode: isFull ? 0x97 : 0 });
@@ -157,6 +175,7 @@ export async function startFakeBroker(): Promise<FakeBroker> {
           if (broker.ackMs > 0) setTimeout(acknowledge, broker.ackMs);
           else acknowledge();
         }
+        if (!isFull) broker.onPublish(topic, packet.payload.toString());
         if (!isFull) arrive(socket, packet);
       } else if (packet.cmd === 'pingreq') send({ cmd: 'pingresp' });
       else if (packet.cmd === 'disconnect') {
@@ -187,8 +206,12 @@ export async function startFakeBroker(): Promise<FakeBroker> {
     isSilent: false,
     answersNoSubscription: false,
     isFull: () => false,
+    maxPacketBytes: Number.POSITIVE_INFINITY,
+    announcesLimits: true,
+    connections: 0,
     ackMs: 0,
     keepsBack: () => false,
+    onPublish: () => undefined,
     givesToWildcards: true,
     queue: 1_000,
     lateMs: 0,
@@ -215,6 +238,9 @@ const messageOf = (
   ...{ cmd: 'publish', topic, payload, qos: 0, dup: false, retain },
   ...(user === undefined ? {} : { properties: { userProperties: user } }),
 });
+
+/** Bytes of the field "remaining length" (MQTT 5.0, 1.5.5). */
+const lengthBytes = (length: number): number => Math.max(1, Math.ceil(Math.log2(length + 1) / 7));
 
 /** Exact topics, and filters with `+`. */
 function finder(filters: readonly string[]): (topic: string) => boolean {

@@ -95,10 +95,10 @@ describe('at each connection', () => {
         link: {
           async publish(topic, payload) {
             if (dies) throw new Error('the connection was lost');
-            if (refused.has(topic)) return false;
+            if (refused.has(topic)) return 'refused';
             if (payload === '') broker.delete(topic);
             else broker.set(topic, payload);
-            return true;
+            return 'taken';
           },
         },
         announced: {

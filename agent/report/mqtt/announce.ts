@@ -27,7 +27,7 @@ export async function announce({ link, announced, wanted, log }: AnnounceOptions
     if (wanted !== null && !before.includes(wanted.topic)) announced.remember([...before, wanted.topic]);
     const left: string[] = wanted === null ? [] : [wanted.topic];
     for (const topic of before)
-      if (topic !== wanted?.topic && !(await link.publish(topic, '', { retain: true }))) left.push(topic);
+      if (topic !== wanted?.topic && (await link.publish(topic, '', { retain: true })) !== 'taken') left.push(topic);
     if (left.join('\n') !== announced.topics().join('\n')) announced.remember(left);
     if (wanted !== null) await link.publish(wanted.topic, JSON.stringify(wanted.document), { retain: true });
   } catch (thrown) {

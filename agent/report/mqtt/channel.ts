@@ -79,7 +79,7 @@ export function createMqttChannel(options: MqttChannelOptions): Channel {
   async function publish(topic: string, document: unknown, how: Publishing): Promise<Answer> {
     if (link === null || !isOpen()) throw unsent('there is no connection to the broker');
     try {
-      return (await link.publish(topic, JSON.stringify(document), how)) ? 'taken' : 'refused';
+      return await link.publish(topic, JSON.stringify(document), how);
     } catch (thrown) {
       throw unsent(thrown instanceof Error ? thrown.message : String(thrown), thrown);
     }

@@ -1,5 +1,7 @@
 /** Publishes on one connection to the broker, from its beginning to its end, and records the broker's refusals. */
 import type { MqttClient } from 'mqtt';
+import type { Answer } from '../../core/channel.ts';
+import { Oversized } from '../../system/mqtt-sending.ts';
 import { createWaits } from '../../system/waits.ts';
 import { type BrokerProblem, isRefusal, said } from './refusals.ts';
 
@@ -20,8 +22,8 @@ export interface Publishing {
 /** One connection, from its beginning to its end. */
 export interface Link {
   up(): boolean;
-  /** True when the broker took it, false when it refused it, which is a problem from then on. Throws when the connection ends first. */
-  publish(topic: string, payload: string, how: Publishing): Promise<boolean>;
+  /** An answer other than `taken` is a problem until the broker takes a message there. Throws when the connection ends first. */
+  publish(topic: string, payload: string, how: Publishing): Promise<Answer>;
 }
 
 export interface LinkOptions {
@@ -51,12 +53,16 @@ export function createLink({ client, lost, refused }: LinkOptions): Link & { dow
         // When the connection ends, the library never settles messages that it could not send.
         await waits.wait(client.publishAsync(topic, payload, { qos, retain, ...propertiesOf(more, isOld) }));
         refused(shownAs, null);
-        return true;
+        return 'taken';
       } catch (thrown) {
+        if (thrown instanceof Oversized) {
+          refused(shownAs, { reason: 'PublishRefused', message: `cannot publish ${shownAs}: ${thrown.message}` });
+          return 'too-large';
+        }
         if (!isRefusal(thrown)) throw thrown;
         const message = `the broker refuses what this host says on ${shownAs} (${said(thrown)}); allow it there`;
         refused(shownAs, { reason: 'PublishRefused', message });
-        return false;
+        return 'refused';
       }
     },
   };

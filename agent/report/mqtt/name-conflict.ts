@@ -41,6 +41,8 @@ const ASK_MS = 1_000;
 const RETURN_MS = 3_600_000;
 /** Reason code 0x8E, session taken over (MQTT 5.0, 3.14.2.1): another agent uses this host's name. */
 const TAKEN_OVER = 0x8e;
+/** Packet too large (MQTT 5.0, 3.14.2.1). */
+const PACKET_TOO_LARGE = 0x95;
 
 export class TakenOver extends Error {
   constructor(host: string) {
@@ -103,8 +105,18 @@ export function createNameConflict({
 export function endOf(client: MqttClient, { broker, host }: { broker: { url: string }; host: string }): Promise<Error> {
   return new Promise((resolve) => {
     const lost = new Error(`the connection to ${broker.url} was lost`);
+    let last = 'a topic of this host';
+    client.on('packetsend', (packet) => {
+      if (packet.cmd === 'publish') last = packet.topic;
+    });
     client.on('disconnect', (packet) => {
       if (packet.reasonCode === TAKEN_OVER) resolve(new TakenOver(host));
+      if (packet.reasonCode === PACKET_TOO_LARGE)
+        resolve(
+          new Error(
+            `the broker ${broker.url} ended the connection, because the message on ${last} is larger than it takes; raise its limit (mosquitto: \`max_packet_size\`)`,
+          ),
+        );
     });
     client.on('error', (error) => {
       if (error instanceof TooLarge || error instanceof Unanswered) resolve(error);
