@@ -156,6 +156,29 @@ describe('the parent directories', () => {
     );
     await hears('an edit there', () => fs.appendFileSync(at('/opt/two/file'), 'y'), '/etc/app/file');
   });
+
+  test('that become a link to themselves are waited for, and followed when they are directories again', async () => {
+    put('/srv/conf/file');
+    watch.watch(['/srv/conf/file']);
+    await hears(
+      'the loop',
+      () => {
+        fs.rmSync(at('/srv/conf'), { recursive: true });
+        fs.symlinkSync('conf', at('/srv/conf'));
+      },
+      '/srv/conf/file',
+    );
+    expect(watch.count()).toEqual({ watched: 2, left: 0 });
+    await hears(
+      'the directory back',
+      () => {
+        fs.rmSync(at('/srv/conf'));
+        put('/srv/conf/file');
+      },
+      '/srv/conf/file',
+    );
+    await hears('an edit', () => fs.appendFileSync(at('/srv/conf/file'), 'y'), '/srv/conf/file');
+  });
 });
 
 test('any name of a directory can be watched', async () => {

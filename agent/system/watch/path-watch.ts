@@ -116,9 +116,10 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
       refused.add(at);
       return null;
     }
+    let watcher: fs.FSWatcher | undefined;
     try {
-      const watcher = fs.watch(at, { persistent: false });
-      const { dev, ino } = fs.statSync(at);
+      watcher = fs.watch(at, { persistent: false });
+      const { dev, ino } = fs.lstatSync(at);
       const spot: Spot = { watcher, dev, ino, through: new Map(), ends: new Set() };
       spots.set(at, spot);
       refused.delete(at);
@@ -129,6 +130,7 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
       });
       return spot;
     } catch (thrown) {
+      watcher?.close();
       // It is gone again: the directory above reports its return.
       if (!['ENOENT', 'ENOTDIR'].includes(String((thrown as { code?: unknown }).code))) refused.add(at);
       return null;
@@ -202,9 +204,17 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
 const users = (spot: Spot): Set<string> =>
   new Set([...spot.ends, ...[...spot.through.values()].flatMap((d) => [...d])]);
 
+/**
+ * A link in the place of the directory is not the directory. A place that cannot be looked at (ELOOP, EACCES, EIO, ESTALE) has to be
+ * walked again; an error must not leave from here, since nobody above the event loop catches it.
+ */
 function isSame(spot: Spot | undefined, at: string): boolean {
-  const stat = fs.statSync(at, { throwIfNoEntry: false });
-  return spot !== undefined && stat !== undefined && stat.dev === spot.dev && stat.ino === spot.ino;
+  try {
+    const { dev, ino } = fs.lstatSync(at);
+    return dev === spot?.dev && ino === spot.ino;
+  } catch {
+    return false;
+  }
 }
 
 /** Every directory that an event about this way can come from. */
