@@ -3,15 +3,26 @@
  * library sends more all the same, and then the broker ends the connection.
  */
 import type { IClientPublishOptions, MqttClient } from 'mqtt';
+import { createLanes } from './side-by-side.ts';
 
 /** A message that the broker does not take for its size. It was not sent, and the connection goes on. */
 export class Oversized extends Error {}
 
 type Sending = Pick<MqttClient, 'publishAsync' | 'serverProperties'>;
 
-/** @param client connected @returns the same client, whose messages reject with `Oversized` if they are larger than the broker takes */
+/** Messages at QoS 1 that may wait for their acknowledgement together, if the broker names no number (MQTT 5.0, 3.2.2.3.3). */
+const MOST_IN_FLIGHT = 65_535;
+
+/**
+ * @param client connected
+ * @returns the same client. Messages larger than the broker takes reject with `Oversized`; those at QoS 1 wait until as many as the
+ *   broker takes at once are acknowledged (MQTT 5.0, 4.9)
+ */
 export function keepToLimits<Client extends Sending>(client: Client): Client {
-  const { maximumPacketSize = Number.POSITIVE_INFINITY } = client.serverProperties ?? {};
+  const { maximumPacketSize = Number.POSITIVE_INFINITY, receiveMaximum = MOST_IN_FLIGHT } =
+    client.serverProperties ?? {};
+  // A broker that says 0, which it may not, would stop every message.
+  const inFlight = createLanes(Math.max(1, receiveMaximum));
   const publish = client.publishAsync.bind(client) as (...args: unknown[]) => ReturnType<MqttClient['publishAsync']>;
   return Object.assign(client, {
     async publishAsync(topic: string, payload: string | Buffer, options: IClientPublishOptions = {}) {
@@ -22,7 +33,8 @@ export function keepToLimits<Client extends Sending>(client: Client): Client {
             `the message has ${bytes} bytes, and the broker takes ${maximumPacketSize}; raise its limit (mosquitto: \`max_packet_size\`)`,
           );
       }
-      return publish(topic, payload, options);
+      const send = () => publish(topic, payload, options);
+      return (options.qos ?? 0) > 0 ? inFlight(send) : send();
     },
   });
 }

@@ -27,7 +27,11 @@ export interface FakeBroker {
   isFull(topic: string): boolean;
   /** The largest packet that it takes, in bytes; at a larger one it ends the connection. */
   maxPacketBytes: number;
-  /** Whether it says so when it accepts a connection. */
+  /** Number of messages of one client at QoS 1 that it takes before it has acknowledged the first; at one more it ends the connection. */
+  receiveMaximum: number;
+  /** The most that a client had in flight. */
+  mostInFlight: number;
+  /** Whether it announces both when it accepts a connection. */
   announcesLimits: boolean;
   /** Number of connections that it accepted. */
   connections: number;
@@ -52,6 +56,9 @@ export interface FakeBroker {
   cutAllBut(clientId: string): void;
   stop(): Promise<void>;
 }
+
+/** Default of the receive maximum (MQTT 5.0, 3.2.2.3.3). */
+const MOST_IN_FLIGHT = 65_535;
 
 type UserProperties = Record<string, string | string[]>;
 
@@ -91,6 +98,7 @@ export async function startFakeBroker(): Promise<FakeBroker> {
     const parser = mqtt.parser({ protocolVersion: 5 });
     let isV5 = true;
     let queued = 0;
+    let inFlight = 0;
     let leaveWill = (): void => undefined;
     const send = (packet: Packet) =>
       socket.writable && socket.write(mqtt.generate(packet, { protocolVersion: isV5 ? 5 : 4 }));
@@ -125,10 +133,11 @@ export async function startFakeBroker(): Promise<FakeBroker> {
           },
         });
         broker.connections++;
-        const properties =
-          broker.announcesLimits && broker.maxPacketBytes < Number.POSITIVE_INFINITY
-            ? { properties: { maximumPacketSize: broker.maxPacketBytes } }
-            : {};
+        const limits = {
+          ...(broker.maxPacketBytes < Number.POSITIVE_INFINITY ? { maximumPacketSize: broker.maxPacketBytes } : {}),
+          ...(broker.receiveMaximum < MOST_IN_FLIGHT ? { receiveMaximum: broker.receiveMaximum } : {}),
+        };
+        const properties = broker.announcesLimits ? { properties: limits } : {};
         send({ cmd: 'connack', sessionPresent: false, returnCode: 0, reasonCode: 0, ...properties });
       } else if (packet.cmd === 'subscribe') {
         if (broker.answersNoSubscription) return;
@@ -163,14 +172,18 @@ export async function startFakeBroker(): Promise<FakeBroker> {
         send({ cmd: 'unsuback', messageId: packet.messageId ?? 0, granted: packet.unsubscriptions.map(() => 0) });
       } else if (packet.cmd === 'publish') {
         const { topic } = packet;
-        if (1 + lengthBytes(packet.length ?? 0) + (packet.length ?? 0) > broker.maxPacketBytes) {
-          send({ cmd: 'disconnect', reasonCode: 0x95 });
-          socket.end();
-          return;
-        }
         const isFull = broker.isFull(topic);
-        const acknowledge = () =>
+        const end = (reasonCode: number) => {
+          send({ cmd: 'disconnect', reasonCode });
+          socket.end();
+        };
+        if (packet.qos > 0) broker.mostInFlight = Math.max(broker.mostInFlight, ++inFlight);
+        if (inFlight > broker.receiveMaximum) return end(0x93);
+        if (1 + lengthBytes(packet.length ?? 0) + (packet.length ?? 0) > broker.maxPacketBytes) return end(0x95);
+        const acknowledge = () => {
+          inFlight--;
           send({ cmd: 'puback', messageId: packet.messageId ?? 0, reasonCode: isFull ? 0x97 : 0 });
+        };
         if (packet.qos === 1 && !broker.leavesOpen(topic)) {
           if (broker.ackMs > 0) setTimeout(acknowledge, broker.ackMs);
           else acknowledge();
@@ -207,6 +220,8 @@ export async function startFakeBroker(): Promise<FakeBroker> {
     answersNoSubscription: false,
     isFull: () => false,
     maxPacketBytes: Number.POSITIVE_INFINITY,
+    receiveMaximum: MOST_IN_FLIGHT,
+    mostInFlight: 0,
     announcesLimits: true,
     connections: 0,
     ackMs: 0,

@@ -1,6 +1,9 @@
 /** A broker that takes only so much: the agent sends what fits, and says what does not. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AgentEvent, ResourceStatus } from '../../agent/core/types.ts';
+import { openSocket } from '../../agent/dashboard/link/socket.ts';
+import { act } from '../../agent/fleet/act/act.ts';
+import { openLink, readFleet } from '../../agent/fleet/client.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createMqttChannel } from '../../agent/report/mqtt/channel.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
@@ -104,4 +107,58 @@ test('a packet of exactly the limit is sent, and one byte more is not', async ()
   );
   await client.publishAsync('t', 'still here', { qos: 1 });
   client.end(true);
+});
+
+describe('a broker that takes ten messages at once', () => {
+  beforeEach(() => {
+    broker.receiveMaximum = 10;
+    broker.ackMs = 2;
+  });
+
+  test('gives the rows of the fleet', async () => {
+    broker.retained.set('p/f/hosts/a/presence', 'online');
+    const { rows } = await readFleet({
+      ...{ broker: { url: broker.url }, prefix: 'p', fleet: 'f', quietMs: 50, hosts: ['a'] },
+    });
+    expect(rows).toMatchObject([{ host: 'a', presence: 'online' }]);
+    expect(broker.mostInFlight).toBe(10);
+  });
+
+  test('passes a command on to 30 hosts at once', async () => {
+    const hosts = Array.from({ length: 30 }, (_, i) => `h${i}`);
+    broker.onPublish = (topic, payload) => {
+      const host = topic.split('/')[3] ?? '';
+      const { id, command } = JSON.parse(payload);
+      const result = { schema: 1, id, host, command, state: 'done', reason: '', message: '' };
+      broker.say(`p/f/replies/${id}`, JSON.stringify({ ...result, status: null, plan: null, pause: null, pin: null }));
+    };
+    const { outcomes, lost } = await act({
+      ...{ link: await openLink({ url: broker.url }, 'test'), prefix: 'p', fleet: 'f', id: 'x1', hosts },
+      ...{ command: 'pause', args: {}, maxParallel: 30, stopAfter: null, answerMs: WAIT_MS, resultMs: WAIT_MS },
+      ...{ clock: systemClock, signal: new AbortController().signal, told: () => undefined },
+    });
+    expect(lost).toBeNull();
+    expect(outcomes.filter(({ outcome }) => outcome === 'done')).toHaveLength(30);
+    expect(broker.mostInFlight).toBeLessThanOrEqual(10);
+  });
+
+  test('keeps its connection to the page', async () => {
+    const client = await openSocket({
+      ...{ credentials: { broker: broker.url, username: '', password: '' }, clientId: 'page', version: 5 },
+      timeoutMs: WAIT_MS,
+    });
+    await Promise.all(Array.from({ length: 30 }, () => client.publishAsync('t', 'x', { qos: 1 })));
+    expect(broker.mostInFlight).toBe(10);
+    client.end(true);
+  });
+});
+
+test('messages that wait for their turn end with the connection', async () => {
+  broker.receiveMaximum = 1;
+  broker.leavesOpen = () => true;
+  const client = await connectBroker({ broker: { url: broker.url }, clientId: 'c', timeoutMs: WAIT_MS });
+  const waiting = Promise.allSettled([1, 2, 3].map(() => client.publishAsync('t', 'x', { qos: 1 })));
+  await until('the first', WAIT_MS, async () => broker.mostInFlight === 1);
+  broker.cut();
+  expect((await waiting).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
 });

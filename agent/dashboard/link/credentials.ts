@@ -34,7 +34,7 @@ export const createKeep = (storage: Storage | null): Keep => ({
 });
 
 /** A page that may not keep anything works without it. */
-export function sessionOf(page: Window): Storage | null {
+export function sessionOf(page: { readonly sessionStorage: Storage }): Storage | null {
   try {
     return page.sessionStorage;
   } catch {

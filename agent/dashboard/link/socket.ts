@@ -1,5 +1,6 @@
 /** One connection to the broker over a websocket, by the mqtt library. */
 import mqtt, { type MqttClient } from 'mqtt';
+import { keepToLimits } from '../../system/mqtt-sending.ts';
 import type { Credentials } from './credentials.ts';
 import { unreachableText } from './state.ts';
 
@@ -39,7 +40,7 @@ export function openSocket({ credentials, clientId, version, timeoutMs }: Socket
       ...(password === '' ? {} : { password }),
     });
     let refusal: Refused | null = null;
-    client.once('connect', () => resolve(client));
+    client.once('connect', () => resolve(keepToLimits(client)));
     client.on('error', (error) => {
       const code = 'code' in error && typeof error.code === 'number' ? error.code : -1;
       const about = ABOUT_USER.includes(code) ? 'user' : ABOUT_VERSION.includes(code) ? 'version' : null;
