@@ -4,10 +4,11 @@
  */
 
 import { TRY_AGAIN } from '../../core/exit-codes.ts';
-import type { Desired, ResourceId } from '../../core/types.ts';
+import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { Probe } from '../../system/probe.ts';
+import { createLanes } from '../../system/side-by-side.ts';
 import type { CheckSpec } from './spec.ts';
 
 export interface CheckFact {
@@ -18,6 +19,8 @@ export interface CheckFact {
   isUndecided: boolean;
   /** How long it has been failing, as far as it was probed; 0 while it passes. */
   failingMs: number;
+  /** The number of checks that this observation probed together; they take turns. */
+  together: number;
 }
 
 export interface CheckProbesOptions {
@@ -29,8 +32,11 @@ export interface CheckProbesOptions {
 }
 
 export interface CheckProbes {
-  /** The result for a run: probes again if the last probe is older than `every`, or if the check still has to pass. */
-  look(want: Desired<CheckSpec>): Promise<CheckFact>;
+  /**
+   * The results for a run: probes a check again if its last probe is older than `every`, or if it still has to pass. Once the
+   * signal aborts, no further probe begins.
+   */
+  look(wants: readonly Desired<CheckSpec>[], signal: AbortSignal): Promise<Map<ResourceId, Seen<CheckFact>>>;
   /** Starts its time to pass. */
   begin(want: Desired<CheckSpec>): void;
   forget(id: ResourceId): void;
@@ -40,8 +46,10 @@ export interface CheckProbes {
   watch(want: Desired<CheckSpec>): Promise<boolean>;
 }
 
+/** Maximum number of concurrent probes, between runs and in them: each may be a program, and the tasks of the agent's unit are limited. */
+export const PROBES_AT_ONCE = 4;
 /** Timeout of one try; `within` covers all tries of a check. */
-const TRY_MS = 5_000;
+export const TRY_MS = 5_000;
 /** Lower bound of `every`, so that a typing error does not keep the host busy. */
 const LEAST_EVERY_MS = 1_000;
 const SHOWN = 300;
@@ -55,6 +63,8 @@ interface State {
   hash: string;
   /** The start of the time in which it may fail without being `bad`; null once it has passed, until it fails again. */
   failingSince: number | null;
+  /** Its time to pass has been started, but it has not been probed since: the time counts from the first probe, not from the queue. */
+  isQueued: boolean;
   /** Probed again at every observation until it passes. */
   settling: boolean;
   last: { at: number; failure: Failure | null } | null;
@@ -62,15 +72,18 @@ interface State {
   seen: boolean | null;
 }
 
+const UNPROBED: Omit<State, 'hash'> = { failingSince: null, isQueued: false, settling: false, last: null, seen: null };
+
 export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
   const { clock } = options;
   const states = new Map<ResourceId, State>();
   const now = () => clock.monotonic();
+  const inTurn = createLanes(PROBES_AT_ONCE);
 
   const stateOf = (want: Desired<CheckSpec>): State => {
     const known = states.get(want.id);
     if (known?.hash === want.hash) return known;
-    const fresh: State = { hash: want.hash, failingSince: null, settling: false, last: null, seen: null };
+    const fresh: State = { ...UNPROBED, hash: want.hash };
     states.set(want.id, fresh);
     return fresh;
   };
@@ -83,27 +96,38 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
   };
   const probe = async (state: State, spec: CheckSpec) => {
     const began = now();
+    if (state.isQueued) state.failingSince = began;
+    state.isQueued = false;
     const failure = await tryOnce(options, spec);
     state.last = { at: began, failure };
     if (failure === null) state.failingSince = null;
     else state.failingSince ??= began;
     if (failure === null) state.settling = false;
   };
+  const lookAt = async (want: Desired<CheckSpec>, { aborted }: AbortSignal) => {
+    const state = stateOf(want);
+    const age = state.last === null ? Infinity : now() - state.last.at;
+    const isDue = state.settling || age >= want.spec.everyMs;
+    if (isDue && !aborted) await probe(state, want.spec);
+    const { failingSince, last } = state;
+    const passes = last?.failure === null;
+    const { message = '', isUndecided = false } = last?.failure ?? {};
+    // Without a probe, this is no evidence against it.
+    if (isDue && aborted) return [want.id, { passes, message, isUndecided, failingMs: 0 }] as const;
+    state.seen = passes;
+    const failingMs = failingSince === null ? 0 : now() - failingSince;
+    return [want.id, { passes, message, isUndecided, failingMs }] as const;
+  };
 
   return {
-    async look(want) {
-      const state = stateOf(want);
-      const age = state.last === null ? Infinity : now() - state.last.at;
-      if (state.settling || age >= want.spec.everyMs) await probe(state, want.spec);
-      const { failingSince, last } = state;
-      state.seen = last?.failure === null;
-      const failingMs = failingSince === null ? 0 : now() - failingSince;
-      const { message = '', isUndecided = false } = last?.failure ?? {};
-      return { passes: state.seen, message, isUndecided, failingMs };
+    async look(wants, signal) {
+      const facts = await Promise.all(wants.map((want) => inTurn(() => lookAt(want, signal))));
+      return new Map(facts.map(([id, fact]) => [id, { fact: { ...fact, together: wants.length } }]));
     },
     begin(want) {
       const state = stateOf(want);
       state.settling = true;
+      state.isQueued = true;
       state.failingSince = now();
     },
     forget: (id) => void states.delete(id),
@@ -112,12 +136,13 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
       const state = watched(want);
       return state === null ? every : (state.last?.at ?? 0) + every - now();
     },
-    async watch(want) {
-      const state = watched(want);
-      if (state === null) return false;
-      await probe(state, want.spec);
-      return states.get(want.id) === state && (state.last?.failure === null) !== state.seen;
-    },
+    watch: async (want) =>
+      inTurn(async () => {
+        const state = watched(want);
+        if (state === null) return false;
+        await probe(state, want.spec);
+        return states.get(want.id) === state && (state.last?.failure === null) !== state.seen;
+      }),
   };
 }
 

@@ -2,7 +2,7 @@
 import { eachGone, eachWork } from '../../core/each.ts';
 import type { Health, Provider } from '../../core/provider.ts';
 import type { Change, Desired, Seen } from '../../core/types.ts';
-import { type CheckFact, type CheckProbesOptions, createCheckProbes } from './probes.ts';
+import { type CheckFact, type CheckProbesOptions, createCheckProbes, PROBES_AT_ONCE, TRY_MS } from './probes.ts';
 import type { CheckSpec } from './spec.ts';
 import { createCheckWatcher } from './watch.ts';
 
@@ -16,14 +16,12 @@ export function createCheckProvider(options: CheckProbesOptions): Provider<Check
     claims: ({ name }) => [`check:${name}`],
     diff,
     health,
-    patienceMs: ({ spec }) => spec.withinMs + PROBE_MS,
-    async observe(ids, _signal, wants) {
-      const wanted = ids.flatMap((id) => wants?.get(id) ?? []);
-      const facts = await Promise.all(
-        wanted.map(async (want) => [want.id, { fact: await probes.look(want) }] as const),
-      );
-      return new Map(facts);
-    },
+    patienceMs: ({ spec }, seen) => spec.withinMs + PROBE_MS + queueMs(seen?.fact.together ?? 0),
+    observe: (ids, signal, wants) =>
+      probes.look(
+        ids.flatMap((id) => wants?.get(id) ?? []),
+        signal,
+      ),
     apply: (work) =>
       eachWork(work, async ({ want, change }) => {
         if (change.op !== 'none') probes.begin(want);
@@ -38,6 +36,9 @@ export function createCheckProvider(options: CheckProbesOptions): Provider<Check
     watcher: createCheckWatcher({ probes }),
   };
 }
+
+/** The longest time that a check waits for its turn: once before its first probe, and once more before its last. */
+const queueMs = (together: number): number => 2 * Math.max(0, Math.ceil(together / PROBES_AT_ONCE) - 1) * TRY_MS;
 
 /** Pure. A check has nothing on the host that could differ: it is either new or its declaration changed. */
 function diff({ spec, hash }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefined): Change {

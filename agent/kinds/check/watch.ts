@@ -1,11 +1,8 @@
 /** Probes each check at its own `every` between runs; requests a run only if a verdict changed. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
-import type { CheckProbes } from './probes.ts';
+import { type CheckProbes, PROBES_AT_ONCE } from './probes.ts';
 import type { CheckSpec } from './spec.ts';
-
-/** Maximum number of concurrent probes: each may be a program. */
-const WIDTH = 4;
 
 export function createCheckWatcher({ probes }: { probes: CheckProbes }): Watcher {
   let hint: (id: ResourceId | '*') => void = () => undefined;
@@ -29,7 +26,7 @@ export function createCheckWatcher({ probes }: { probes: CheckProbes }): Watcher
     timer = null;
     if (stopped) return;
     const waits = checks.filter((want) => !busy.has(want.id)).map((want) => ({ want, dueMs: probes.dueMs(want) }));
-    const due = waits.filter(({ dueMs }) => dueMs <= 0).slice(0, Math.max(0, WIDTH - busy.size));
+    const due = waits.filter(({ dueMs }) => dueMs <= 0).slice(0, Math.max(0, PROBES_AT_ONCE - busy.size));
     for (const { want } of due) void probeOne(want);
     const later = waits.filter(({ dueMs }) => dueMs > 0).map(({ dueMs }) => dueMs);
     if (later.length === 0) return;
