@@ -1,4 +1,5 @@
 /** systemd's answers over a real bus protocol, beside a client that forges them, as every local user can. */
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -157,6 +158,16 @@ test('the result of a job is that of systemd, not an earlier one of another clie
   await delivered(forger, agent);
   fake.end(fake.jobs[0] ?? '', 'done');
   expect(await asked).toBe('done');
+});
+
+test('a job that ended leaves nothing at the signal of its run, which lives as long as the agent', async () => {
+  const fake = await fakeSystemd();
+  const { signal } = new AbortController();
+  const asked = systemd.job('RestartUnit', 'a.service', signal);
+  await until(() => getEventListeners(signal, 'abort').length === 1);
+  fake.end(fake.jobs[0] ?? '', 'done');
+  await asked;
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 });
 
 /**

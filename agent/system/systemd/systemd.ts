@@ -177,6 +177,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       return new Promise((resolve) => {
         const end = (result: string) => {
           clearTimeout(timer);
+          signal?.removeEventListener('abort', aborted);
           waiting.delete(end);
           if (waiting.size === 0) using.jobs.delete(path);
           resolve(result);
@@ -184,7 +185,8 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         const timer = setTimeout(() => end('timeout'), JOB_TIMEOUT_MS);
         using.jobs.set(path, waiting.add(end));
         // systemd continues with it; only nobody waits any more.
-        signal?.addEventListener('abort', () => end('not awaited'), { once: true });
+        const aborted = () => end('not awaited');
+        signal?.addEventListener('abort', aborted, { once: true });
       });
     },
     enable: (unit) => installed(call('EnableUnitFiles', 'asbb', [[unit], false, true])),
