@@ -53,6 +53,8 @@ export const TRY_MS = 5_000;
 /** Lower bound of `every`, so that a typing error does not keep the host busy. */
 const LEAST_EVERY_MS = 1_000;
 const SHOWN = 300;
+const HANGS =
+  'its last program hangs in the kernel and cannot be killed; free the disk or mount that it waits for, and the check is probed again';
 
 interface Failure {
   message: string;
@@ -78,6 +80,8 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
   const { clock } = options;
   const states = new Map<ResourceId, State>();
   const now = () => clock.monotonic();
+  /** Checks whose last program cannot be killed: another one would hang as well, and the tasks of the agent are limited. */
+  const hanging = new Set<ResourceId>();
   const inTurn = createLanes(PROBES_AT_ONCE);
 
   const stateOf = (want: Desired<CheckSpec>): State => {
@@ -94,11 +98,18 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
     const awaited = state.settling && now() - (state.failingSince ?? 0) < want.spec.withinMs;
     return awaited ? null : state;
   };
-  const probe = async (state: State, spec: CheckSpec) => {
+  const tryIt = async ({ id, spec }: Desired<CheckSpec>): Promise<Failure | null> => {
+    if (hanging.has(id)) return { message: HANGS, isUndecided: false };
+    return tryOnce(options, spec, (lingers) => {
+      hanging.add(id);
+      void lingers.then(() => hanging.delete(id));
+    });
+  };
+  const probe = async (state: State, want: Desired<CheckSpec>) => {
     const began = now();
     if (state.isQueued) state.failingSince = began;
     state.isQueued = false;
-    const failure = await tryOnce(options, spec);
+    const failure = await tryIt(want);
     state.last = { at: began, failure };
     if (failure === null) state.failingSince = null;
     else state.failingSince ??= began;
@@ -108,7 +119,7 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
     const state = stateOf(want);
     const age = state.last === null ? Infinity : now() - state.last.at;
     const isDue = state.settling || age >= want.spec.everyMs;
-    if (isDue && !aborted) await probe(state, want.spec);
+    if (isDue && !aborted) await probe(state, want);
     const { failingSince, last } = state;
     const passes = last?.failure === null;
     const { message = '', isUndecided = false } = last?.failure ?? {};
@@ -140,19 +151,24 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
       inTurn(async () => {
         const state = watched(want);
         if (state === null) return false;
-        await probe(state, want.spec);
+        await probe(state, want);
         return states.get(want.id) === state && (state.last?.failure === null) !== state.seen;
       }),
   };
 }
 
 /** Returns why it failed, or null. */
-async function tryOnce({ probe, exec, redact }: CheckProbesOptions, spec: CheckSpec): Promise<Failure | null> {
+async function tryOnce(
+  { probe, exec, redact }: CheckProbesOptions,
+  spec: CheckSpec,
+  hangs: (lingers: Promise<void>) => void,
+): Promise<Failure | null> {
   const timeoutMs = Math.min(TRY_MS, Math.max(spec.withinMs, 1_000));
   const how = spec.probe;
   if (how.type === 'http') return prefixed(how.url, await probe.http(how.url, how.expect, timeoutMs));
   if (how.type === 'tcp') return prefixed(`${how.host}:${how.port}`, await probe.tcp(how.host, how.port, timeoutMs));
-  const { code, stdout, stderr } = await exec(how.argv, { timeoutMs: TRY_MS, cleanEnv: true });
+  const { code, stdout, stderr, lingers } = await exec(how.argv, { timeoutMs: TRY_MS, cleanEnv: true });
+  if (lingers) hangs(lingers);
   if (code === how.expect) return null;
   const said = redact(`${stdout}${stderr}`).trim().split('\n').at(-1) ?? '';
   const message = `\`${how.argv.join(' ')}\` ended with ${code}, not ${how.expect}${said ? `: ${said.slice(0, SHOWN)}` : ''}`;

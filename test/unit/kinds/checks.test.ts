@@ -109,3 +109,25 @@ test('no probe begins after the observation was called off, and none of the rest
   const states = wants.map((want) => provider.health(want, seen.get(want.id)).state);
   expect(states.filter((state) => state !== 'wait')).toEqual([]);
 });
+
+test('a check whose program cannot be killed is probed again only when that program is gone', async () => {
+  let free = () => {};
+  const lingers = new Promise<void>((resolve) => {
+    free = resolve;
+  });
+  let started = 0;
+  const exec: Exec = async () => {
+    started++;
+    return started === 1 ? { code: 137, stdout: '', stderr: '', lingers } : { code: 0, stdout: '', stderr: '' };
+  };
+  const probe = { http: async () => null, tcp: async () => null };
+  const provider = createCheckProvider({ exec, probe, clock: createFakeClock(), redact: (text) => text });
+  const wants = [check('df', { everyMs: 0 })];
+  const passes = async () => (await provider.observe(['check:df'], never, byId(wants))).get('check:df')?.fact.passes;
+  expect(await passes()).toBe(false);
+  expect(await passes()).toBe(false);
+  expect(started).toBe(1);
+  free();
+  await lingers;
+  expect(await passes()).toBe(true);
+});
