@@ -45,7 +45,8 @@ interface Fake {
   end(job: string, result: string): void;
 }
 
-async function fakeSystemd(jobFirst?: string): Promise<Fake> {
+/** @param jobFirst the result of each job, sent before its path @param refusals how many subscriptions it refuses at first */
+async function fakeSystemd(jobFirst?: string, refusals = 0): Promise<Fake> {
   const bus = await client();
   const fake: Fake = {
     bus,
@@ -56,6 +57,7 @@ async function fakeSystemd(jobFirst?: string): Promise<Fake> {
   const on = (member: string, signature: string, act: (sender: string) => unknown) =>
     bus.setMethodCallHandler(PATH, MANAGER, member, [(...args) => act(args.at(-1).sender), signature]);
   on('Subscribe', '', (sender) => {
+    if (refusals-- > 0) throw new Error('not now');
     fake.subscribers.push(sender);
     return null;
   });
@@ -336,18 +338,24 @@ test('a systemd that restarts with another bus name is followed, and subscribed 
   expect(await asked).toBe('done');
 });
 
-test('a forged signal about a unit or the manager is no hint; one from systemd is', async () => {
-  const fake = await fakeSystemd();
-  const forger = await client();
-  const hints: string[] = [];
-  const stop = new AbortController();
-  const signals = createSystemdSignals({
-    socket,
+/** Writes the units that it hears of, and `*` where all are to be looked at. */
+const listener = (hints: string[], at = socket) =>
+  createSystemdSignals({
+    socket: at,
     clock: { now: () => new Date(), monotonic: () => performance.now(), sleep: () => Promise.resolve() } as never,
     log: { info: () => undefined, warn: () => undefined, error: () => undefined } as never,
     unit: (name) => hints.push(name),
     all: () => hints.push('*'),
   });
+const changeOf = (fake: Fake, label: string) =>
+  fake.bus.sendSignal(`${PATH}/unit/${label}`, PROPERTIES, 'PropertiesChanged', 'sa{sv}as', [`${NAME}.Unit`, [], []]);
+
+test('a forged signal about a unit or the manager is no hint; one from systemd is', async () => {
+  const fake = await fakeSystemd();
+  const forger = await client();
+  const hints: string[] = [];
+  const stop = new AbortController();
+  const signals = listener(hints);
   signals.units(['a.service']);
   await signals.start(stop.signal);
   const [agent = ''] = fake.subscribers;
@@ -357,10 +365,95 @@ test('a forged signal about a unit or the manager is no hint; one from systemd i
   forge(forger, agent, 'UnitFilesChanged', '', []);
   forge(forger, agent, 'Reloading', 'b', [false]);
   await delivered(forger, agent);
-  fake.bus.sendSignal(unit.path, PROPERTIES, 'PropertiesChanged', 'sa{sv}as', [`${NAME}.Unit`, [], []]);
+  changeOf(fake, 'a_2eservice');
   await until(() => hints.length > 0);
   stop.abort();
   expect(hints).toEqual(['a.service']);
+});
+
+test('units that are declared while systemd has not answered yet are heard', async () => {
+  const fake = await fakeSystemd();
+  let answer: (value: null) => void = () => undefined;
+  const answered = new Promise<null>((resolve) => {
+    answer = resolve;
+  });
+  let isAsked = false;
+  const late = () => {
+    isAsked = true;
+    return answered;
+  };
+  fake.bus.setMethodCallHandler(PATH, MANAGER, 'Subscribe', [late, '']);
+  const hints: string[] = [];
+  const stop = new AbortController();
+  const signals = listener(hints);
+  const started = signals.start(stop.signal);
+  await until(() => isAsked);
+  signals.units(['a.service']);
+  answer(null);
+  await started;
+  hints.length = 0;
+  changeOf(fake, 'a_2eservice');
+  fake.bus.sendSignal(PATH, MANAGER, 'UnitFilesChanged', '', []);
+  await until(() => hints.includes('*'));
+  stop.abort();
+  expect(hints).toEqual(['a.service', '*']);
+});
+
+/** A way to the bus that spoils the first match rule for this object path; the bus then refuses it. */
+async function spoiling(label: string): Promise<{ at: string; close(): Promise<void> }> {
+  let isSpoilt = false;
+  const open = new Set<net.Socket>();
+  const server = net.createServer((stream) => {
+    const onward = net.connect(socket);
+    for (const end of [stream, onward]) {
+      open.add(end);
+      end.on('error', () => undefined);
+      end.on('close', () => [stream, onward].map((one) => one.destroy()));
+    }
+    onward.pipe(stream);
+    stream.on('data', (chunk) => {
+      const text = chunk.toString('latin1');
+      const spoilt = isSpoilt ? text : text.replace(`path='${PATH}/unit/${label}'`, `xxxx='${PATH}/unit/${label}'`);
+      isSpoilt ||= spoilt !== text;
+      onward.write(Buffer.from(spoilt, 'latin1'));
+    });
+  });
+  const at = path.join(dir, 'spoiling');
+  await new Promise<void>((resolve) => server.listen(at, resolve));
+  return {
+    at,
+    async close() {
+      for (const one of open) one.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+test('a rule that the bus refuses is asked for again, on a new connection', async () => {
+  const fake = await fakeSystemd();
+  const way = await spoiling('a_2eservice');
+  const hints: string[] = [];
+  const stop = new AbortController();
+  const signals = listener(hints, way.at);
+  await signals.start(stop.signal);
+  signals.units(['a.service']);
+  await until(() => fake.subscribers.length === 2 && hints.length === 2);
+  hints.length = 0;
+  changeOf(fake, 'a_2eservice');
+  await until(() => hints.length > 0);
+  stop.abort();
+  await way.close();
+  expect(hints).toEqual(['a.service']);
+});
+
+test('a systemd that does not grant the subscription after its restart is asked again', async () => {
+  const before = await fakeSystemd();
+  const stop = new AbortController();
+  await listener([]).start(stop.signal);
+  before.bus.connection.end();
+  const after = await fakeSystemd(undefined, 1);
+  await until(() => after.subscribers.length === 1);
+  stop.abort();
 });
 
 test('a bus that refuses the authentication is an error for the caller, and ends no process', async () => {

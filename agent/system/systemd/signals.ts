@@ -31,12 +31,20 @@ const CALL_TIMEOUT_MS = 10_000;
 /** The bus grants 512 rules a connection by default (dbus-daemon(1), max_match_rules_per_connection). */
 const MAX_RULES = 400;
 
+/** One connection to the bus, from its beginning to its end. */
+interface Session {
+  bus: MessageBus;
+  /** Match rules that it was asked for. */
+  rules: ReadonlySet<string>;
+  /** Ends it, so that the next one begins anew: a rule or a subscription that was not granted would stay silent for good. */
+  fail(why: unknown): void;
+}
+
 export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSignals {
   const { clock, log } = options;
   /** Object path → unit. */
   let wanted = new Map<string, string>();
-  let bus: MessageBus | null = null;
-  let rules = new Set<string>();
+  let current: Session | null = null;
 
   const onMessage = (message: Signal) => {
     if (message.interface === PROPERTIES && message.member === 'PropertiesChanged') {
@@ -50,7 +58,7 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
   };
 
   /** Updates the match rules on the bus. UnitNew and UnitRemoved are left out: observing a unit causes them. */
-  const subscribe = async (on: MessageBus): Promise<void> => {
+  const subscribe = async (to: Session): Promise<void> => {
     const signal = `type='signal',sender='${SYSTEMD}'`;
     const changed = `${signal},interface='${PROPERTIES}',member='PropertiesChanged'`;
     const each = [...wanted.keys()].map((path) => `${changed},path='${path}'`);
@@ -59,11 +67,11 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
       `${signal},interface='${SYSTEMD_MANAGER}',member='Reloading'`,
       ...(each.length <= MAX_RULES ? each : [`${changed},path_namespace='${SYSTEMD_PATH}/unit'`]),
     ]);
-    const before = rules;
-    rules = next;
+    const before = to.rules;
+    to.rules = next;
     await Promise.all([
-      ...[...next].filter((rule) => !before.has(rule)).map((rule) => bounded('AddMatch', on.addMatch(rule))),
-      ...[...before].filter((rule) => !next.has(rule)).map((rule) => bounded('RemoveMatch', on.removeMatch(rule))),
+      ...[...next].filter((rule) => !before.has(rule)).map((rule) => bounded('AddMatch', to.bus.addMatch(rule))),
+      ...[...before].filter((rule) => !next.has(rule)).map((rule) => bounded('RemoveMatch', to.bus.removeMatch(rule))),
     ]);
   };
 
@@ -75,40 +83,40 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
         if (!/AlreadySubscribed/.test(String((thrown as { dbusName?: unknown }).dbusName))) throw thrown;
       });
     };
-    const {
-      bus: on,
-      ended,
-      identify,
-    } = await openSystemdBus({
+    const { bus, ended, identify } = await openSystemdBus({
       socket: options.socket,
       timeoutMs: CALL_TIMEOUT_MS,
       heard: onMessage,
       replaced() {
-        if (bus === null) return;
-        listen(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to systemd'));
+        listen(bus).catch(mine.fail);
         options.all();
       },
     });
-    const stop = () => on.connection.end();
+    let fail: Session['fail'] = () => undefined;
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    const mine: Session = { bus, rules: new Set(), fail };
+    const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
+    for (const end of [failed, lost]) end.catch(() => undefined);
+    const stop = () => bus.connection.end();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      rules = new Set();
+      // From now on `units` subscribes as well: units that are declared before this is through are heard, too.
+      current = mine;
       const ready = async () => {
         await identify();
-        await subscribe(on);
+        await subscribe(mine);
         // systemd sends signals only while somebody has subscribed.
-        await listen(on);
+        await listen(bus);
       };
-      const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
-      lost.catch(() => undefined);
-      await Promise.race([ready(), lost]);
-      bus = on;
+      await Promise.race([ready(), lost, failed]);
       subscribed();
-      await ended;
+      await Promise.race([ended, failed]);
     } finally {
-      bus = null;
+      current = null;
       signal.removeEventListener('abort', stop);
-      on.connection.end();
+      bus.connection.end();
     }
   }
 
@@ -127,7 +135,7 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
       ),
     units(names) {
       wanted = new Map(names.map((name) => [`${SYSTEMD_PATH}/unit/${escapeLabel(name)}`, name]));
-      if (bus) void subscribe(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to units'));
+      if (current) subscribe(current).catch(current.fail);
     },
   };
 }
