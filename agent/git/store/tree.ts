@@ -43,7 +43,7 @@ export interface Located {
   trees: readonly string[];
   /** Objects needed with all below them. */
   closures: readonly string[];
-  /** Files whose directory is here and they are not: id → path. */
+  /** Files and symbolic links whose directory is here and they are not: id → path. */
   files: ReadonlyMap<string, string>;
   /** Directories in roles/ that are not here, while it is not known yet which of them are named. */
   roles: readonly string[];
@@ -91,7 +91,7 @@ export async function locate(objects: Objects, root: string, hostPath: string, s
     const entries = (await entriesOf(tree, at)).map((entry) => ({ ...entry, name: `${at}/${entry.name}` }));
     visited += entries.length;
     if (visited > MAX_ENTRIES) throw invalid([tooMany(`${hostPath} with its roles`)]);
-    const blobs = entries.filter(({ type }) => type === 'file');
+    const blobs = entries.filter(({ type }) => type === 'file' || type === 'link');
     const absent = new Set(await objects.lacking(blobs.map(({ oid }) => oid)));
     if (absent.size > 0) for (const { oid, name } of blobs) if (absent.has(oid)) files.set(oid, name);
     let all = absent.size === 0;
