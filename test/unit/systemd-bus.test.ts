@@ -456,6 +456,26 @@ test('a systemd that does not grant the subscription after its restart is asked 
   stop.abort();
 });
 
+const connections = () => broker.names().filter((name) => name.startsWith(':')).length;
+
+test('connections to a bus without systemd are closed again', async () => {
+  for (let i = 0; i < 20; i++)
+    await expect(systemd.list(['a.service'])).rejects.toMatchObject({ code: 'SystemdUnreachable' });
+  await until(() => connections() === 0);
+});
+
+test('the end of a failed connection does not cost the next one', async () => {
+  const fake = await fakeSystemd();
+  answersFor(fake, sshOf);
+  await fake.bus.releaseName(NAME);
+  await expect(systemd.list(['a.service'])).rejects.toMatchObject({ code: 'SystemdUnreachable' });
+  await Promise.all([fake.bus.requestName(NAME, 4), systemd.list(['a.service'])]);
+  await until(() => connections() === 2);
+  await systemd.list(['a.service']);
+  expect(connections()).toBe(2);
+  expect(fake.subscribers).toHaveLength(1);
+});
+
 test('a bus that refuses the authentication is an error for the caller, and ends no process', async () => {
   const full = path.join(dir, 'full');
   const server = net.createServer((stream) => {

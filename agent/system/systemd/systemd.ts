@@ -84,8 +84,13 @@ const MAX_EARLY = 1_000;
 /** @param socket path of the system bus */
 export function createSystemd({ socket }: { socket: string }): Systemd {
   let current: Promise<Connection> | null = null;
+  /** Leaves a newer connection alone, which another caller may have begun. */
+  const forget = (old: Promise<Connection>) => {
+    if (current === old) current = null;
+  };
 
-  async function connect(): Promise<Connection> {
+  /** @param lost called once the connection is of no more use */
+  async function connect(lost: () => void): Promise<Connection> {
     const jobs: Connection['jobs'] = new Map();
     const early: Connection['early'] = new Map();
     const heard = ({ interface: from, member, body }: Signal) => {
@@ -108,26 +113,37 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     });
     const opened: Connection = { bus, inLane: createLanes(WIDTH), jobs, early, asking: 0 };
     void ended.then(() => {
-      current = null;
+      lost();
       for (const waiting of jobs.values()) for (const end of waiting) end('disconnected');
     });
-    const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
-    lost.catch(() => undefined);
-    await Promise.race([identify(), lost]);
-    await bounded(
-      bus.addMatch(`type='signal',sender='${SYSTEMD}',interface='${SYSTEMD_MANAGER}',member='JobRemoved'`),
-      'subscribe',
-    );
-    await subscribe();
+    const closed = ended.then(() => Promise.reject(new Error('the connection was closed')));
+    closed.catch(() => undefined);
+    try {
+      await Promise.race([identify(), closed]);
+      await bounded(
+        bus.addMatch(`type='signal',sender='${SYSTEMD}',interface='${SYSTEMD_MANAGER}',member='JobRemoved'`),
+        'subscribe',
+      );
+      await subscribe();
+    } catch (thrown) {
+      // The bus has room for 256 connections of a user (dbus-daemon(1), max_connections_per_user), and root's programs share it.
+      bus.connection.end();
+      throw thrown;
+    }
     return opened;
   }
 
+  const begin = (): Promise<Connection> => {
+    const begun: Promise<Connection> = connect(() => forget(begun));
+    return begun;
+  };
   const connection = async (): Promise<Connection> => {
-    current ??= connect();
+    current ??= begin();
+    const mine = current;
     try {
-      return await current;
+      return await mine;
     } catch (thrown) {
-      current = null;
+      forget(mine);
       throw unreachable(thrown);
     }
   };
