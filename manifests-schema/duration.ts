@@ -6,10 +6,13 @@ const PATTERN = /^\d+(ms|s|m|h|d)$/;
 
 export const duration = z.string().regex(PATTERN, 'must be a duration such as 90s, 5m or 2h');
 
-/** `90s` → 90000. @throws RangeError for what `duration` would have refused */
+/** A hundred years: a date that far away can still be calculated with. */
+const LONGEST_MS = 36_525 * 86_400_000;
+
+/** `90s` → 90000; at most a hundred years. @throws RangeError for what `duration` would have refused */
 export function durationMs(text: string): number {
   const [, unit = ''] = PATTERN.exec(text) ?? [];
   const ms = MS[unit];
   if (ms === undefined) throw new RangeError(`not a duration such as 90s, 5m or 2h: ${text}`);
-  return Number.parseInt(text, 10) * ms;
+  return Math.min(Number.parseInt(text, 10) * ms, LONGEST_MS);
 }

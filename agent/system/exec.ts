@@ -1,4 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn as spawnProcess } from 'node:child_process';
+import { LONGEST_TIMER_MS } from './clock.ts';
 
 export interface ExecOptions {
   input?: string | Uint8Array;
@@ -71,7 +72,7 @@ export const createExec =
         const lingers = new Promise<void>((gone) => void child.once('exit', () => gone()));
         end(KILLED, ` (${killed}, and could not be killed within ${GIVE_UP_MS / 1_000} s)`, lingers);
       };
-      const timer = setTimeout(() => kill('timed out'), options.timeoutMs ?? 60_000);
+      const timer = setTimeout(() => kill('timed out'), Math.min(options.timeoutMs ?? 60_000, LONGEST_TIMER_MS));
       const aborted = () => kill('stopped');
       if (options.signal?.aborted) aborted();
       options.signal?.addEventListener('abort', aborted, { once: true });

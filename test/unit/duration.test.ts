@@ -18,3 +18,8 @@ test.each(['', '5', '5 m', '-5m', '1.5h', '5M', '1h30m', '5m\n'])('%j is no dura
   expect(duration.safeParse(text).success).toBe(false);
   expect(() => durationMs(text)).toThrow(RangeError);
 });
+
+test('a duration beyond all calendars is a hundred years', () => {
+  expect(durationMs(`${'9'.repeat(400)}d`)).toBe(durationMs('36525d'));
+  expect(new Date(durationMs('36525d')).toISOString()).toBe('2070-01-01T00:00:00.000Z');
+});

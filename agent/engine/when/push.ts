@@ -1,5 +1,7 @@
 /** Push notices: each may cause one poll, at this host's offset within the splay, and no more. */
 
+import { LONGEST_TIMER_MS } from '../../system/clock.ts';
+
 export interface PushGateOptions {
   /** This host's offset within the splay. */
   offsetMs: number;
@@ -69,7 +71,7 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
         quiet = false;
         if (announced !== polled && !known(announced)) void poll();
       },
-      quiet ? quietMs : offsetMs,
+      quiet ? quietMs : Math.min(offsetMs, LONGEST_TIMER_MS),
     );
   }
 

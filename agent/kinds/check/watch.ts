@@ -1,6 +1,7 @@
 /** Probes each check at its own `every` between runs; requests a run only if a verdict changed. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
+import { LONGEST_TIMER_MS } from '../../system/clock.ts';
 import { type CheckProbes, PROBES_AT_ONCE } from './probes.ts';
 import type { CheckSpec } from './spec.ts';
 
@@ -30,7 +31,7 @@ export function createCheckWatcher({ probes }: { probes: CheckProbes }): Watcher
     for (const { want } of due) void probeOne(want);
     const later = waits.filter(({ dueMs }) => dueMs > 0).map(({ dueMs }) => dueMs);
     if (later.length === 0) return;
-    timer = setTimeout(turn, Math.min(...later));
+    timer = setTimeout(turn, Math.min(LONGEST_TIMER_MS, ...later));
     timer.unref();
   };
 

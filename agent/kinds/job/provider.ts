@@ -7,6 +7,7 @@ import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
+import { LONGEST_TIMER_MS } from '../../system/clock.ts';
 import type { Exec, ExecResult } from '../../system/exec.ts';
 import type { JobSpec } from './spec.ts';
 
@@ -155,10 +156,13 @@ async function runUnit(
   ];
   const environment = { LANG: 'C.UTF-8', ...spec.env };
   let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    void stop();
-  }, spec.timeoutMs);
+  const timer = setTimeout(
+    () => {
+      late = true;
+      void stop();
+    },
+    Math.min(spec.timeoutMs, LONGEST_TIMER_MS),
+  );
   const aborted = () => void stop();
   signal.addEventListener('abort', aborted, { once: true });
   try {

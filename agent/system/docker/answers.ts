@@ -3,6 +3,7 @@
  * error, any other refusal becomes a sentence with a stable code.
  */
 
+import { LONGEST_TIMER_MS } from '../clock.ts';
 import { saysGone, saysSameName } from './engine-words.ts';
 import { explain, gone, Late, statusOf } from './errors.ts';
 import type { Docker } from './types.ts';
@@ -21,7 +22,11 @@ export function explained(calls: Docker, socket: string): Docker {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       if (timeoutMs !== null)
-        timer = setTimeout(() => reject(new Late(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+        timer = setTimeout(
+          () => reject(new Late(`no answer within ${timeoutMs / 1000} s`)),
+          // The grace period of a container may be of any length.
+          Math.min(timeoutMs, LONGEST_TIMER_MS),
+        );
     });
     try {
       return await Promise.race([act(), late]);
