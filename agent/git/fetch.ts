@@ -62,7 +62,7 @@ const LIMITS: Record<'upper' | 'closure' | 'large' | 'whole', PackLimits> = {
 };
 /** Small files in the directory of a role that host.yaml may turn out to name. */
 const SMALL_AT_THE_TOP = ['combine:blob:limit=4096+tree:2', NOTHING_BELOW];
-/** Number of files that are requested one by one before their whole directories are requested again. */
+/** Number of files that are requested one by one. If more are missing, their whole directories are requested first, once. */
 const MAX_SINGLE = 16;
 /** Number of roles that may be fetched although the host does not name them. */
 const MAX_GUESSED = 8;
@@ -159,6 +159,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const { tree } = parseCommit(await store.read(commit, 'commit'));
     const bases = await basesOf(store);
     let before = '';
+    let hasAskedWhole = false;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const found = await locate(store, tree, hostPath);
       if (isWhole(found)) return found.view;
@@ -186,11 +187,14 @@ export function createFetcher(options: FetcherOptions): Fetcher {
                   () => undefined,
                 ),
           ]);
-        } else if (bases.length > 0 && files.size > MAX_SINGLE) {
-          // Most of them must be in a base, but not in our part of it.
+        } else if (!hasAskedWhole && files.size > MAX_SINGLE) {
+          // Most of them are in a base, but not in our part of it, or the first requests left them out as deep or not small.
+          hasAskedWhole = true;
           bases.length = 0;
           const trees = view.layers.map((layer) => layer.tree);
           await get(closureRequest(trees, bases), LIMITS.closure, signal);
+          // All of them may be large: then none came, and each is requested by itself.
+          before = '';
         } else await getLarge(files, signal);
       }
     }

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { LARGE } from '../../../agent/git/wire/budget.ts';
 import { type Backend, createFixture, type Fixture, scratch, startBackend } from './backend.ts';
 import { createPuller, type Puller, texts } from './pull.ts';
 
@@ -51,4 +52,31 @@ test.each([
     ].sort(),
   );
   expect(found[`${below}/sites-enabled/a.conf`]).toBe('listen 80;\n');
+});
+
+const many = (count: number, directory: string, bytes = 20) =>
+  Object.fromEntries(
+    Array.from({ length: count }, (_, i) => [`${directory}/f${i}`, `${i} `.repeat(bytes).slice(0, bytes)]),
+  );
+
+test.each([
+  ['deep in a role', many(60, 'roles/web/etc/nginx')],
+  ['larger than those that are fetched with its role', many(60, 'roles/web', 5_000)],
+])('sixty files %s come in at most six exchanges', async (_, files) => {
+  fixture.commit({ ...ROLE, ...files });
+  const puller = host();
+  backend.traffic();
+  const { checkout } = await puller.pull();
+  expect(backend.traffic().requests).toBeLessThanOrEqual(6);
+  expect(Object.keys(texts(checkout)).sort()).toEqual([...Object.keys(ROLE), ...Object.keys(files)].sort());
+});
+
+test('many large files come one by one, on a first pull and on a later one', async () => {
+  const large = (directory: string) => many(20, directory, LARGE + 1);
+  fixture.commit({ ...ROLE, ...large('roles/web/etc/a') });
+  const puller = host();
+  expect([...((await puller.pull()).checkout?.files ?? [])]).toHaveLength(22);
+  fixture.commit(Object.fromEntries(Object.entries(large('roles/web/etc/b')).map(([f, text]) => [f, `b${text}`])));
+  expect([...((await puller.pull()).checkout?.files ?? [])]).toHaveLength(42);
+  expect(puller.log.filter((line) => line.includes('damaged'))).toEqual([]);
 });
