@@ -15,6 +15,9 @@ import { MAX_REFS } from './wire/budget.ts';
 import { broken } from './wire/packet.ts';
 import { ObjectUnknown } from './wire/server-error.ts';
 
+/** Resolutions that are remembered: those of a run, and of plans that were asked for meanwhile. */
+const MAX_RESOLUTIONS = 8;
+
 export interface GitSource extends Source {
   /** Writes fetched objects, which a checkout postpones: to be called while the agent is idle. The next review does it, too. */
   settled(): Promise<void>;
@@ -26,7 +29,11 @@ export function createSource(options: SourceOptions): GitSource {
   const { ref, path: hostPath, exec } = options;
   const id = `${options.url}#${ref}`;
   const most = isPattern(ref) ? MAX_REFS.pattern : MAX_REFS.exact;
-  let resolved: Resolved | null = null;
+  /**
+   * What the ref was resolved to, by commit, oldest first: a plan that asks for the head during a run must not make the run
+   * forget the tag that named its commit.
+   */
+  const resolutions = new Map<string, Resolved>();
   let aboveFloor: string | null = null;
   let last: { commit: string; review: Review; accepted: string | null } | null = null;
   /** Commit → the policy under which nothing was found against it. */
@@ -73,12 +80,18 @@ export function createSource(options: SourceOptions): GitSource {
     unkept = null;
     if (commits !== null) await access.keep(commits);
   };
-  const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
+  const resolvedFor = (commit: string) => resolutions.get(commit) ?? null;
+  const remember = (resolved: Resolved): Resolved => {
+    resolutions.delete(resolved.commit);
+    resolutions.set(resolved.commit, resolved);
+    for (const oldest of [...resolutions.keys()].slice(0, -MAX_RESOLUTIONS)) resolutions.delete(oldest);
+    return resolved;
+  };
 
   /** A name that was a branch is most likely still one: asking for that alone saves half of the request. */
   async function sameBranch(signal: AbortSignal): Promise<Resolved | null> {
     const name = `refs/heads/${ref}`;
-    if (resolved?.kind !== 'branch' || !prefixesOf(ref).includes(name)) return null;
+    if ([...resolutions.values()].at(-1)?.kind !== 'branch' || !prefixesOf(ref).includes(name)) return null;
     const found = (await access.refs([name], signal, MAX_REFS.exact)).find((r) => r.name === name);
     return found ? { kind: 'branch', commit: found.oid, name: ref, tag: null } : null;
   }
@@ -159,13 +172,14 @@ export function createSource(options: SourceOptions): GitSource {
     policy,
     asksForSignatures: options.verify !== undefined,
     async head(signal) {
-      resolved = isCommitId(ref)
-        ? { kind: 'commit', commit: ref, name: '', tag: null }
-        : ((await sameBranch(signal)) ?? (await resolveNow(signal)));
+      const { commit } = remember(
+        isCommitId(ref)
+          ? { kind: 'commit', commit: ref, name: '', tag: null }
+          : ((await sameBranch(signal)) ?? (await resolveNow(signal))),
+      );
       // The process that unpacks is started while the request to the server is under way. Most polls bring nothing new.
-      const { commit } = resolved;
       if (commit !== last?.commit && commit !== options.accepted?.()) access.begin();
-      return resolved.commit;
+      return commit;
     },
     vouchesFor: (commit) => vouched.get(commit) === policy(),
     review: (commit, request, signal) =>

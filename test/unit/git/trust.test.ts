@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { SourceOptions } from '../../../agent/git/access.ts';
 import { createFixture, type Fixture, git, scratch } from './backend.ts';
-import { createPuller, failure, type Puller, texts } from './pull.ts';
+import { createPuller, failure, noSignal, type Puller, texts } from './pull.ts';
 
 let root: string;
 let fixture: Fixture;
@@ -192,6 +192,25 @@ test('a tag must be signed itself, for its own name', async () => {
   expect(await heldBy(host({ ref: 'v1.2.0' }))).toMatch(/^Unsigned: tag v1.2.0 is not signed/);
   expect(await heldBy(host({ ref: 'v1.*' }))).toMatch(/^UnknownSigner: tag v1.3.0/);
   expect(await heldBy(host({ ref: 'v9.*' }))).toMatch(/^BadSignature: tag v9.0.0 is in truth tag v1.0.0/);
+});
+
+test.each([
+  ['a tag that moves', 'stable', ['stable', 'stable']],
+  ['a pattern', 'v1.*', ['v1.0.0', 'v1.1.0']],
+])('a commit is reviewed by the tag that named it, even if a plan has found the next one: %s', async (_, ref, tags) => {
+  const tag = (name = '') => git(fixture.work, ...signedBy('ann'), 'tag', '-f', '-s', '-m', name, name);
+  base();
+  const first = commit('First', null);
+  tag(tags[0]);
+  const puller = host({ ref });
+  expect(await puller.head()).toBe(first);
+  const second = commit('Second', null);
+  tag(tags[1]);
+  expect(await puller.head()).toBe(second);
+  const request = { accepted: null, newest: null, named: false, allowRewind: false };
+  const review = await puller.source.review(first, request, noSignal);
+  expect(review.hold).toBeNull();
+  expect(review.provenance).toMatchObject({ kind: 'tag', name: tags[0] });
 });
 
 test('repo.since is a floor that needs no history', async () => {
