@@ -366,6 +366,24 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await ask('t-when.timer', 'Unit', 'Triggers', [])).toEqual(['t-when.service']);
     });
 
+    test('a change of the unit behind an alias is signalled by the alias', async () => {
+      const heard: string[] = [];
+      const ended = new AbortController();
+      const signals = subject.signals({ unit: (unit) => heard.push(unit), all: () => undefined });
+      await put('t-named.service', SLEEPS);
+      await put('t-alias.service', `→ ${ETC}/t-named.service`);
+      signals.units(['t-alias.service']);
+      await signals.start(ended.signal);
+      try {
+        signals.units(['t-alias.service']);
+        await systemd.job('StartUnit', 't-named.service');
+        await subject.until('the signal of the start', async () => heard.includes('t-alias.service'));
+        expect(new Set(heard)).toEqual(new Set(['t-alias.service']));
+      } finally {
+        ended.abort();
+      }
+    });
+
     test('signals report changes of watched units, and a reload', async () => {
       const heard: string[] = [];
       const ended = new AbortController();

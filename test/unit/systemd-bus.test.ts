@@ -402,15 +402,10 @@ test('units that are declared while systemd has not answered yet are heard', asy
 /** A way to the bus that spoils the first match rule for this object path; the bus then refuses it. */
 async function spoiling(label: string): Promise<{ at: string; close(): Promise<void> }> {
   let isSpoilt = false;
-  const open = new Set<net.Socket>();
   const server = net.createServer((stream) => {
     const onward = net.connect(socket);
-    for (const end of [stream, onward]) {
-      open.add(end);
-      end.on('error', () => undefined);
-      end.on('close', () => [stream, onward].map((one) => one.destroy()));
-    }
     onward.pipe(stream);
+    stream.on('end', () => onward.end());
     stream.on('data', (chunk) => {
       const text = chunk.toString('latin1');
       const spoilt = isSpoilt ? text : text.replace(`path='${PATH}/unit/${label}'`, `xxxx='${PATH}/unit/${label}'`);
@@ -420,14 +415,34 @@ async function spoiling(label: string): Promise<{ at: string; close(): Promise<v
   });
   const at = path.join(dir, 'spoiling');
   await new Promise<void>((resolve) => server.listen(at, resolve));
-  return {
-    at,
-    async close() {
-      for (const one of open) one.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return { at, close: () => new Promise<void>((resolve) => server.close(() => resolve())) };
 }
+
+test('a unit that is declared by an alias is heard, also if the alias comes with a reload', async () => {
+  const fake = await fakeSystemd();
+  const asked: string[][] = [];
+  const hints: string[] = [];
+  const stop = new AbortController();
+  const signals = listener(hints);
+  let behind = 'ssh.service';
+  answersFor(fake, (name) => (name === 'sshd.service' ? behind : name), asked);
+  signals.units(['sshd.service', 'ssh.service', 'b.service']);
+  await signals.start(stop.signal);
+  hints.length = 0;
+  changeOf(fake, 'ssh_2eservice');
+  await until(() => hints.length === 2);
+  expect(hints.sort()).toEqual(['ssh.service', 'sshd.service']);
+  behind = 'other.service';
+  fake.bus.sendSignal(PATH, MANAGER, 'Reloading', 'b', [false]);
+  await until(() => asked.length === 2);
+  hints.length = 0;
+  while (hints.length === 0) {
+    changeOf(fake, 'other_2eservice');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  stop.abort();
+  expect(new Set(hints)).toEqual(new Set(['sshd.service']));
+});
 
 test('a rule that the bus refuses is asked for again, on a new connection', async () => {
   const fake = await fakeSystemd();

@@ -84,6 +84,12 @@ export async function openSystemdBus({ socket, timeoutMs, heard, replaced }: Sys
   };
 }
 
+/** systemd itself refused the call. An error of the bus, or of the connection, says nothing about a unit. */
+export const isRefusal = (thrown: unknown): boolean => {
+  const reply = (thrown as { reply?: { sender?: string } } | null)?.reply;
+  return reply !== undefined && reply.sender !== BUS;
+};
+
 /** No answer came in time. */
 export class NoAnswer extends Error {}
 

@@ -3,7 +3,8 @@ import type { MessageBus } from 'dbus-native';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../clock.ts';
 import { keepUp } from '../watch/keep-up.ts';
-import { openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+import { isRefusal, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+import { type RawUnitRow, rowsByName } from './unit-rows.ts';
 
 export interface SystemdListener {
   /** A property of this unit changed: its state, its result. */
@@ -42,23 +43,46 @@ interface Session {
 
 export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSignals {
   const { clock, log } = options;
-  /** Object path → unit. */
-  let wanted = new Map<string, string>();
+  let units: readonly string[] = [];
+  /** Object path → the names by which its unit was declared, aliases among them. */
+  let wanted = new Map<string, ReadonlySet<string>>();
+  /** Alias → object path of the unit behind it, from which its signals come. */
+  let aliases = new Map<string, string>();
   let current: Session | null = null;
 
   const onMessage = (message: Signal) => {
     if (message.interface === PROPERTIES && message.member === 'PropertiesChanged') {
-      const unit = wanted.get(message.path ?? '');
-      if (unit !== undefined) options.unit(unit);
+      for (const unit of wanted.get(message.path ?? '') ?? []) options.unit(unit);
     } else if (message.interface === SYSTEMD_MANAGER) {
       // A reload is signalled twice: `true` when it begins, `false` when the new state is loaded.
       if (message.member === 'UnitFilesChanged') options.all();
-      else if (message.member === 'Reloading' && message.body?.[0] === false) options.all();
+      else if (message.member === 'Reloading' && message.body?.[0] === false) {
+        options.all();
+        // A reload may have brought an alias, or have given it to another unit.
+        if (current) follow(current);
+      }
     }
   };
 
-  /** Updates the match rules on the bus. UnitNew and UnitRemoved are left out: observing a unit causes them. */
+  const follow = (to: Session): void => void subscribe(to).catch(to.fail);
+
+  /** Subscribes to the units by their own names, and to those behind an alias once systemd has named them. */
   const subscribe = async (to: Session): Promise<void> => {
+    const names = units;
+    await match(to);
+    const rows = await rowsByName(names, (asked) => listUnits(to.bus, asked));
+    // Otherwise a later call asks for the newer ones.
+    if (names !== units) return;
+    const before = aliases;
+    aliases = new Map([...rows].flatMap(([name, [id, , , , , , path]]) => (id === name ? [] : [[name, path]])));
+    wanted = pathsOf(names, aliases);
+    await match(to);
+    // Until now a change of theirs went unheard.
+    for (const [name, path] of aliases) if (before.get(name) !== path) options.unit(name);
+  };
+
+  /** Updates the match rules on the bus. UnitNew and UnitRemoved are left out: observing a unit causes them. */
+  const match = async (to: Session): Promise<void> => {
     const signal = `type='signal',sender='${SYSTEMD}'`;
     const changed = `${signal},interface='${PROPERTIES}',member='PropertiesChanged'`;
     const each = [...wanted.keys()].map((path) => `${changed},path='${path}'`);
@@ -134,11 +158,32 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
         signal,
       ),
     units(names) {
-      wanted = new Map(names.map((name) => [`${SYSTEMD_PATH}/unit/${escapeLabel(name)}`, name]));
-      if (current) subscribe(current).catch(current.fail);
+      units = [...names];
+      wanted = pathsOf(units, aliases);
+      if (current) follow(current);
     },
   };
 }
+
+/** Object path → the names that are heard from there: their own, and that of the unit behind an alias. */
+function pathsOf(names: readonly string[], aliases: ReadonlyMap<string, string>): Map<string, ReadonlySet<string>> {
+  const paths = new Map<string, Set<string>>();
+  for (const name of names) {
+    const own = `${SYSTEMD_PATH}/unit/${escapeLabel(name)}`;
+    for (const path of [own, aliases.get(name) ?? own]) paths.set(path, (paths.get(path) ?? new Set()).add(name));
+  }
+  return paths;
+}
+
+/** @returns none if systemd refuses to answer: then the units are heard by their own names only */
+const listUnits = (bus: MessageBus, names: string[]): Promise<RawUnitRow[]> => {
+  const call = { destination: SYSTEMD, path: SYSTEMD_PATH, interface: SYSTEMD_MANAGER, member: 'ListUnitsByNames' };
+  const answer = bus.invoke<RawUnitRow[]>({ ...call, signature: 'as', body: [names] });
+  return bounded('ListUnitsByNames', answer).catch((thrown: unknown) => {
+    if (!isRefusal(thrown)) throw thrown;
+    return [];
+  });
+};
 
 /** A unit's name as the last part of its object path: what is no ASCII letter or digit as `_xx`, and a leading digit too. */
 export const escapeLabel = (name: string): string =>

@@ -2,7 +2,7 @@
 import type { MessageBus } from 'dbus-native';
 import { AgentError } from '../../errors.ts';
 import { createLanes } from '../side-by-side.ts';
-import { BUS, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+import { isRefusal, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
 import { type RawUnitRow, rowsByName } from './unit-rows.ts';
 
 export interface UnitRow {
@@ -240,12 +240,6 @@ const unlessUnreachable =
     if (thrown instanceof AgentError) throw thrown;
     return otherwise;
   };
-
-/** systemd itself refused the call. An error of the bus, or of the connection, says nothing about a unit. */
-const isRefusal = (thrown: unknown): boolean => {
-  const reply = (thrown as { reply?: { sender?: string } } | null)?.reply;
-  return reply !== undefined && reply.sender !== BUS;
-};
 
 /** A variant as the library hands it over: [signature, [value]]. */
 function plain<T>(value: unknown): T {
