@@ -7,9 +7,9 @@ import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import { LONGEST_TIMER_MS } from '../../system/clock.ts';
-import type { Exec, ExecResult } from '../../system/exec.ts';
+import type { Exec } from '../../system/exec.ts';
 import type { JobSpec } from './spec.ts';
+import { createTransientUnits, type UnitResult } from './transient-units.ts';
 
 export interface JobFact {
   /** The result of `unless`, if it was run: true if the job need not run. */
@@ -26,35 +26,38 @@ export interface JobProviderOptions {
 const KEPT_OUTPUT = 4_096;
 const SHOWN_LINES = 6;
 const UNLESS_TIMEOUT_MS = 60_000;
-/** Seconds between SIGTERM and SIGKILL. */
-const STOP_SECONDS = 5;
 
 type Report = Work['report'];
 
 export function createJobProvider({ exec, redact }: JobProviderOptions): Provider<JobSpec, JobFact> {
-  /** @returns `unknown` if `unless` reports that it cannot decide now */
-  const needless = async (spec: JobSpec, signal: AbortSignal): Promise<boolean | 'unknown'> => {
+  const units = createTransientUnits(exec);
+  /**
+   * @param how `share` takes the answer of one that runs now; `run` asks again, since an apply may have changed what it asks for
+   * @returns `unknown` if `unless` reports that it cannot decide now, or was stopped
+   */
+  const needless = async (spec: JobSpec, signal: AbortSignal, how: 'share' | 'run'): Promise<boolean | 'unknown'> => {
     if (spec.unless === undefined) return false;
-    const timeoutMs = Math.min(spec.timeoutMs, UNLESS_TIMEOUT_MS);
-    const { code, late } = await runUnit(exec, `unless-${spec.name}`, spec.unless, { ...spec, timeoutMs }, signal);
-    return late || code === TRY_AGAIN ? 'unknown' : code === 0;
+    const limited = { ...spec, timeoutMs: Math.min(spec.timeoutMs, UNLESS_TIMEOUT_MS) };
+    const name = `unless-${spec.name}`;
+    const { code, late, stopped } = await units[how](name, spec.unless, limited, signal);
+    return late || stopped || code === TRY_AGAIN ? 'unknown' : code === 0;
   };
   const run = async (want: Desired<JobSpec>, signal: AbortSignal, report: Report) => {
     const { spec, id: resource } = want;
-    const holds = await needless(spec, signal);
+    const holds = await needless(spec, signal, 'run');
     if (holds === 'unknown') throw undecided(want);
     if (holds) {
       report?.({ field: 'unless', to: 'holds already; not run' });
       return;
     }
-    const result = await runUnit(exec, `job-${spec.name}`, spec.run, spec, signal);
+    const result = await units.run(`job-${spec.name}`, spec.run, spec, signal);
     const output = redact(`${result.stdout}${result.stderr}`).trimEnd();
     if (output !== '') report?.({ field: 'output', to: tail(output) });
     if (result.code === 0) return;
     const lines = output.split('\n').filter(Boolean).slice(-SHOWN_LINES).join(' | ');
     const how = result.late
       ? `did not end within ${spec.timeoutMs / 1000} s and was stopped, with all it had started`
-      : signal.aborted
+      : result.stopped
         ? 'was stopped, since the agent stops'
         : `ended with exit status ${result.code}`;
     throw new AgentError({
@@ -81,7 +84,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
         // A job that is no longer declared leaves nothing behind.
         if (spec === undefined) continue;
         const asks = spec.when === 'always' && spec.unless !== undefined;
-        seen.set(id, { fact: { satisfied: asks ? (await needless(spec, signal)) === true : null } });
+        seen.set(id, { fact: { satisfied: asks ? (await needless(spec, signal, 'share')) === true : null } });
       }
       return seen;
     },
@@ -124,66 +127,6 @@ function diff({ spec, hash }: Desired<JobSpec>, seen: Seen<JobFact> | undefined)
   if (ran === null) return because('run', 'never');
   if (spec.when === 'once' || ran === hash) return { op: 'none' };
   return because('run', 'another declaration');
-}
-
-interface UnitResult extends ExecResult {
-  /** It was stopped because it exceeded its time limit. */
-  late: boolean;
-}
-
-/**
- * Runs systemd-run(1): with its own cgroup, so that every process it starts can be stopped; with a clean environment; output by
- * pipe. A unit that a killed agent left is stopped first, so that two never run at once.
- * @param name `job-NAME` or `unless-NAME`, so that a job and a condition never share a unit name
- */
-async function runUnit(
-  exec: Exec,
-  name: string,
-  argv: readonly string[],
-  spec: Pick<JobSpec, 'user' | 'cwd' | 'env' | 'timeoutMs'>,
-  signal: AbortSignal,
-): Promise<UnitResult> {
-  const unit = `fairlead-${name}.service`;
-  const stop = () => exec(['systemctl', 'stop', unit], { timeoutMs: (STOP_SECONDS + 15) * 1_000 });
-  if ((await exec(['systemctl', 'is-active', '--quiet', unit], { timeoutMs: 10_000 })).code === 0) await stop();
-  const properties = [
-    `User=${spec.user}`,
-    `WorkingDirectory=${spec.cwd}`,
-    `TimeoutStopSec=${STOP_SECONDS}`,
-    'KillMode=control-group',
-    // A limit in case the agent itself dies meanwhile.
-    `RuntimeMaxSec=${Math.ceil(spec.timeoutMs / 1_000) + 30}`,
-  ];
-  const environment = { LANG: 'C.UTF-8', ...spec.env };
-  let late = false;
-  const timer = setTimeout(
-    () => {
-      late = true;
-      void stop();
-    },
-    Math.min(spec.timeoutMs, LONGEST_TIMER_MS),
-  );
-  const aborted = () => void stop();
-  signal.addEventListener('abort', aborted, { once: true });
-  try {
-    const result = await exec(
-      [
-        ...['systemd-run', '--quiet', '--wait', '--pipe', '--collect', '--service-type=exec', `--unit=${unit}`],
-        ...[`--description=fairlead ${name}`, ...properties.flatMap((p) => ['-p', p])],
-        ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
-        '--',
-        // systemd would expand variables.
-        ...argv.map((arg) => arg.replaceAll('$', '$$$$')),
-      ],
-      { timeoutMs: spec.timeoutMs + (STOP_SECONDS + 25) * 1_000 },
-    );
-    // systemd reports a stopped unit as a clean exit.
-    const stopped = late || signal.aborted;
-    return { ...result, code: stopped && result.code === 0 ? 1 : result.code, late };
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', aborted);
-  }
 }
 
 const tail = (text: string): string =>
