@@ -172,6 +172,26 @@ test('a job that ended leaves nothing at the signal of its run, which lives as l
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 });
 
+test('a job is not awaited any more if its run is ended before systemd has named the job', async () => {
+  const fake = await fakeSystemd();
+  let answer: (path: string) => void = () => undefined;
+  const path = new Promise<string>((resolve) => {
+    answer = resolve;
+  });
+  let isAsked = false;
+  const late = () => {
+    isAsked = true;
+    return path;
+  };
+  fake.bus.setMethodCallHandler(PATH, MANAGER, 'RestartUnit', [late, 'o']);
+  const run = new AbortController();
+  const asked = systemd.job('RestartUnit', 'a.service', run.signal);
+  await until(() => isAsked);
+  run.abort();
+  answer(`${PATH}/job/1`);
+  expect(await asked).toBe('not awaited');
+});
+
 /**
  * Calls `member` of systemd, which answers after this many seconds if anybody still waits.
  * @returns `answered`, or an error's code

@@ -189,6 +189,8 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       }
       if (path === null) return 'not-loaded';
       if (before !== undefined) return before;
+      // Nobody tells a listener of an abort that is over already.
+      if (signal?.aborted) return 'not awaited';
       const waiting = using.jobs.get(path) ?? new Set();
       return new Promise((resolve) => {
         const end = (result: string) => {
