@@ -5,6 +5,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Desired, ResourceId, Seen } from '../../agent/core/types.ts';
+import { AgentError } from '../../agent/errors.ts';
 import {
   formatSettings,
   isSame,
@@ -294,6 +295,22 @@ describe('on a host', () => {
     expect(await remove(one, want('vm.swappiness', '10'))).toEqual([]);
     expect(read(FILE)).toBeNull();
     expect(read('/state/sysctls')).toBeNull();
+  });
+
+  test('a removal while the value cannot be read fails, and the next one restores the former value', async () => {
+    await bring(provider(), want('vm.swappiness', '10'));
+    const read = async () => {
+      throw new AgentError({ code: 'Unsupported', phase: 'observe', message: 'cannot read it: EIO' });
+    };
+    const seen = { fact: { value: null, kept: '10' }, mark: { hash: 'h', intent: 'h', memo: { value: '10' } } };
+    const failures = await provider({ kernel: { ...madeUp, read } }).remove(
+      [{ id: 'sysctl:vm.swappiness', seen }],
+      never,
+    );
+    expect(failures.get('sysctl:vm.swappiness')?.message).toBe('cannot read it: EIO');
+    expect(lines()).toEqual(['vm.swappiness = 10']);
+    expect(await remove(provider(), want('vm.swappiness', '10'))).toEqual([]);
+    expect(kernel.get('vm/swappiness')).toBe('60\n');
   });
 
   test('drift of the value and of the file is detected and repaired; undeclared lines are removed', async () => {

@@ -136,6 +136,16 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
     return failures;
   };
 
+  /** @throws AgentError if a value that may have to be restored cannot be read now; without a former value there is nothing to lose */
+  const valueNow = async (name: string, original: string | undefined): Promise<string | null> => {
+    try {
+      return (await kernel?.read(settingOf(name))) ?? null;
+    } catch (thrown) {
+      if (original !== undefined) throw thrown;
+      return null;
+    }
+  };
+
   const remove: SysctlProvider['remove'] = async (gone, _signal, report) => {
     const failures = new Map<ResourceId, AgentError>();
     const left = new Set<string>();
@@ -144,8 +154,8 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
       const name = locatorOf(id);
       const ours = [seen.mark?.memo?.value, seen.fact.kept];
       const original = before.get(name);
-      const now = (await kernel?.read(settingOf(name)).catch(() => null)) ?? null;
       try {
+        const now = await valueNow(name, original);
         const isOurs = now !== null && ours.some((value) => typeof value === 'string' && isSame(value, now));
         if (isOurs && original !== undefined) await set(name, original);
         else if (now !== null && now.trim() !== original) {
