@@ -46,7 +46,11 @@ interface Fake {
 }
 
 /** @param jobFirst the result of each job, sent before its path @param refusals how many subscriptions it refuses at first */
-async function fakeSystemd(jobFirst?: string, refusals = 0): Promise<Fake> {
+async function fakeSystemd(
+  jobFirst?: string,
+  refusals = 0,
+  prepare: (fake: Fake) => void = () => undefined,
+): Promise<Fake> {
   const bus = await client();
   const fake: Fake = {
     bus,
@@ -68,6 +72,7 @@ async function fakeSystemd(jobFirst?: string, refusals = 0): Promise<Fake> {
     if (jobFirst !== undefined) fake.end(job, jobFirst);
     return job;
   });
+  prepare(fake);
   // The bus may not have noticed yet that the previous owner left (DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER is 1).
   while ((await bus.requestName(NAME, 4)) !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
   return fake;
@@ -347,15 +352,35 @@ test('a forged change of the owner of the name has no effect', async () => {
   expect(await asked).toBe('done');
 });
 
+/** A job of it, as an object on the bus. */
+const keepJob = (fake: Fake, job: string) =>
+  fake.bus.exportInterface({ State: 'running' }, job, { name: `${NAME}.Job`, properties: { State: 's' } } as never);
+
 test('a systemd that restarts with another bus name is followed, and subscribed to again', async () => {
   const before = await fakeSystemd();
-  const asked = systemd.job('RestartUnit', 'a.service');
-  await until(() => before.jobs.length === 1);
+  const ends: (string | undefined)[] = [];
+  const asked = systemd.job('RestartUnit', 'a.service').then((result) => ends.push(result));
+  const lost = systemd.job('RestartUnit', 'a.service').then((result) => ends.push(result));
+  await until(() => before.jobs.length === 2);
+  const [kept = '', gone = ''] = before.jobs;
   before.bus.connection.end();
-  const after = await fakeSystemd();
+  const after = await fakeSystemd(undefined, 0, (fake) => keepJob(fake, kept));
   await until(() => after.subscribers.length === 1);
-  after.end(before.jobs[0] ?? '', 'done');
-  expect(await asked).toBe('done');
+  // The job whose end was reported to nobody is the second: the first still exists.
+  expect(gone).not.toBe('');
+  await until(() => ends.length === 1);
+  expect(ends).toEqual(['unknown']);
+  after.end(kept, 'done');
+  await Promise.all([asked, lost]);
+  expect(ends).toEqual(['unknown', 'done']);
+});
+
+test('the result of a job is unknown if the bus is lost before its end', async () => {
+  const fake = await fakeSystemd();
+  const asked = systemd.job('RestartUnit', 'a.service');
+  await until(() => fake.jobs.length === 1);
+  await new Promise<void>((resolve) => broker.close(resolve));
+  expect(await asked).toBe('unknown');
 });
 
 /** Writes the units that it hears of, and `*` where all are to be looked at. */

@@ -22,7 +22,7 @@ const LINES = 8;
 const MAX_LINE = 300;
 const JOURNAL_TIMEOUT_MS = 10_000;
 
-/** @returns a function that runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound`, `RequirementFailed` */
+/** @returns a function that runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound`, `RequirementFailed`, `SystemdUnreachable` */
 export function createUnitJobs({ systemd, exec, redact, isDeclared = () => false }: JobOptions): UnitJob {
   return async (verb, name, signal) => {
     // systemd refuses a unit more than a few starts in ten seconds; earlier starts must not count against ours.
@@ -36,6 +36,11 @@ export function createUnitJobs({ systemd, exec, redact, isDeclared = () => false
     // The unit's own state decides: a unit that is up, or that systemd starts again (Restart=), did not fail to start. Settle
     // judges what follows.
     if (STARTS.includes(verb) && (row?.active === 'active' || row?.active === 'activating')) return;
+    if (result === 'unknown') {
+      if (verb === 'StopUnit' && (row?.active === 'inactive' || row?.active === 'failed')) return;
+      // A start that left the unit failed did fail; otherwise nobody knows.
+      if (!STARTS.includes(verb) || row?.active !== 'failed') throw unknownEnd(verb, name);
+    }
     const lacks = row && (await whatItLacks(systemd, row, result, isDeclared));
     if (lacks)
       throw new AgentError({ code: 'RequirementFailed', phase: 'apply', resource: `unit:${name}`, message: lacks });
@@ -45,10 +50,21 @@ export function createUnitJobs({ systemd, exec, redact, isDeclared = () => false
       code: codeOfExit(status) ?? 'UnitFailed',
       phase: 'apply',
       resource: `unit:${name}`,
-      message: `${verb.replace('Unit', '').toLowerCase()} of ${name} ended as ${result}${lines ? `; its journal: ${lines}` : ''}; see \`systemctl status ${name}\``,
+      message: `${nounOf(verb)} of ${name} ended as ${result}${lines ? `; its journal: ${lines}` : ''}; see \`systemctl status ${name}\``,
     });
   };
 }
+
+const nounOf = (verb: JobVerb): string => verb.replace('Unit', '').toLowerCase();
+
+/** The fault of the host's D-Bus, not of the commit. */
+const unknownEnd = (verb: JobVerb, name: string): AgentError =>
+  new AgentError({
+    code: 'SystemdUnreachable',
+    phase: 'apply',
+    resource: `unit:${name}`,
+    message: `cannot tell whether the ${nounOf(verb)} of ${name} succeeded: the connection to systemd was lost before its end; see \`systemctl status ${name}\``,
+  });
 
 /** systemd.unit(5): dependencies that must be active before a unit starts. */
 const REQUIRING = ['Requires', 'Requisite', 'BindsTo'];

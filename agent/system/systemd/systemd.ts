@@ -35,7 +35,11 @@ export interface Systemd {
   /** @param iface Unit, Service, Socket … @param otherwise answered where there is no such property */
   property<T>(path: string, iface: string, name: string, otherwise: T): Promise<T>;
   reload(): Promise<void>;
-  /** Queues a job and waits for its end. @returns done, failed, dependency, timeout, canceled, skipped …; not-loaded where there is no such unit */
+  /**
+   * Queues a job and waits for its end.
+   * @returns done, failed, dependency, timeout, canceled, skipped …; not-loaded where there is no such unit; unknown if
+   * systemd reported the end of the job while nobody could hear it, or the bus was lost
+   */
   job(verb: JobVerb, unit: string, signal?: AbortSignal): Promise<string>;
   /** @returns whether the unit has an [Install] section */
   enable(unit: string): Promise<boolean>;
@@ -93,10 +97,13 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
   async function connect(lost: () => void): Promise<Connection> {
     const jobs: Connection['jobs'] = new Map();
     const early: Connection['early'] = new Map();
+    const settle = (job: string, result: string) => {
+      for (const end of jobs.get(job) ?? []) end(result);
+    };
     const heard = ({ interface: from, member, body }: Signal) => {
       if (from !== SYSTEMD_MANAGER || member !== 'JobRemoved') return;
       const [, job, , result] = body as [number, string, string, string];
-      for (const end of jobs.get(job) ?? []) end(result);
+      settle(job, result);
       // Another call may have the same path, which is not known yet.
       if (opened.asking > 0) {
         early.set(job, result);
@@ -104,17 +111,27 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         if (early.size > MAX_EARLY && oldest !== undefined) early.delete(oldest);
       }
     };
-    const subscribe = () => invoke(opened, { member: 'Subscribe' }).catch(() => undefined);
+    // systemd refuses who has subscribed already.
+    const subscribe = () => invoke(opened, { member: 'Subscribe' }).catch(unlessUnreachable(undefined));
+    /** Jobs outlive `systemctl daemon-reexec`; the end of one is not reported before the agent has subscribed again. */
+    const takeUp = async () => {
+      await subscribe();
+      for (const job of [...jobs.keys()]) {
+        const state = get(opened, job, 'Job', 'State').catch(unlessUnreachable(null));
+        if ((await state) === null) settle(job, 'unknown');
+      }
+    };
     const { bus, ended, identify } = await openSystemdBus({
       socket,
       timeoutMs: CALL_TIMEOUT_MS,
       heard,
-      replaced: () => void subscribe(),
+      // Without a subscription no job would ever end.
+      replaced: () => void takeUp().catch(() => bus.connection.end()),
     });
     const opened: Connection = { bus, inLane: createLanes(WIDTH), jobs, early, asking: 0 };
     void ended.then(() => {
       lost();
-      for (const waiting of jobs.values()) for (const end of waiting) end('disconnected');
+      for (const job of [...jobs.keys()]) settle(job, 'unknown');
     });
     const closed = ended.then(() => Promise.reject(new Error('the connection was closed')));
     closed.catch(() => undefined);
@@ -164,13 +181,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     },
     fileState: (name) => call<string>('GetUnitFileState', 's', [name]).catch(unlessUnreachable('')),
     async property<T>(path: string, iface: string, name: string, otherwise: T) {
-      const answer = invoke<unknown>(await connection(), {
-        path,
-        interface: 'org.freedesktop.DBus.Properties',
-        member: 'Get',
-        signature: 'ss',
-        body: [`${SYSTEMD}.${iface}`, name],
-      });
+      const answer = get(await connection(), path, iface, name);
       return answer.then((v) => plain<T>(v), unlessUnreachable(otherwise));
     },
     reload: async () => invoke<void>(await connection(), { member: 'Reload' }, RELOAD_TIMEOUT_MS),
@@ -271,6 +282,15 @@ async function invoke<T>({ bus, inLane }: Connection, call: Call, timeoutMs = CA
     return bounded(answer, call.member, timeoutMs);
   });
 }
+
+const get = (on: Connection, path: string, iface: string, name: string): Promise<unknown> =>
+  invoke<unknown>(on, {
+    path,
+    interface: 'org.freedesktop.DBus.Properties',
+    member: 'Get',
+    signature: 'ss',
+    body: [`${SYSTEMD}.${iface}`, name],
+  });
 
 /** @throws AgentError `SystemdUnreachable` after this time, in ms */
 const bounded = <T>(answer: PromiseLike<T>, what: string, timeoutMs = CALL_TIMEOUT_MS): Promise<T> =>
