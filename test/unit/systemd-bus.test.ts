@@ -26,6 +26,8 @@ let clients: MessageBus[];
 async function client(): Promise<MessageBus> {
   const bus = dbus.createClient({ busAddress: `unix:path=${socket}`, authMethods: ['EXTERNAL'] });
   clients.push(bus);
+  // A broker that closes may reset the connection.
+  for (const end of [bus, bus.connection]) end.on('error', () => undefined);
   await bus.invoke({
     destination: 'org.freedesktop.DBus',
     path: '/org/freedesktop/DBus',
@@ -352,6 +354,9 @@ test('a forged change of the owner of the name has no effect', async () => {
   expect(await asked).toBe('done');
 });
 
+/** The agent has read all that systemd answered until now, such as the path of a job: an answer to a later question is there. */
+const answersAreRead = () => systemd.fileState('a.service');
+
 /** A job of it, as an object on the bus. */
 const keepJob = (fake: Fake, job: string) =>
   fake.bus.exportInterface({ State: 'running' }, job, { name: `${NAME}.Job`, properties: { State: 's' } } as never);
@@ -362,6 +367,7 @@ test('a systemd that restarts with another bus name is followed, and subscribed 
   const asked = systemd.job('RestartUnit', 'a.service').then((result) => ends.push(result));
   const lost = systemd.job('RestartUnit', 'a.service').then((result) => ends.push(result));
   await until(() => before.jobs.length === 2);
+  await answersAreRead();
   const [kept = '', gone = ''] = before.jobs;
   before.bus.connection.end();
   const after = await fakeSystemd(undefined, 0, (fake) => keepJob(fake, kept));
@@ -379,6 +385,7 @@ test('the result of a job is unknown if the bus is lost before its end', async (
   const fake = await fakeSystemd();
   const asked = systemd.job('RestartUnit', 'a.service');
   await until(() => fake.jobs.length === 1);
+  await answersAreRead();
   await new Promise<void>((resolve) => broker.close(resolve));
   expect(await asked).toBe('unknown');
 });
