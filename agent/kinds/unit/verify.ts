@@ -19,6 +19,9 @@ const FATAL_ALWAYS = [/has no .*Exec(Start|Stop)/, /lacks .*Exec/, /Unit configu
 /** Messages about something missing, which the same commit may deliver. */
 const NOT_EXECUTABLE = /Command (\S+) is not executable/;
 const NO_UNIT = /Unit (\S+) not found/;
+/** Exit code of a program that could not be started; those above are signals. */
+const NOT_STARTED = 127;
+const PROGRAMS = ['/usr/bin/systemd-analyze', '/bin/systemd-analyze'];
 const FOREIGN_DIRS = [
   '/run/systemd/system',
   '/usr/local/lib/systemd/system',
@@ -71,6 +74,11 @@ export async function verifyUnits(
     const environment = [`SYSTEMD_UNIT_PATH=${stagingDir}:`, 'SYSTEMD_LOG_COLOR=0'];
     const argv = ['env', ...environment, 'systemd-analyze', '--man=no', 'verify', ...targets];
     const result = await exec(argv, { timeoutMs: 60_000 });
+    if (isUnfinished(result.code, files)) {
+      const how = result.stderr.trim().split('\n').at(-1) ?? '';
+      for (const { want } of candidates) failures.set(want.id, unverified(want, result.code, how));
+      return failures;
+    }
     const lines = `${result.stderr}\n${result.stdout}`.split('\n').filter(Boolean);
     for (const { want } of candidates) {
       const said = lines
@@ -96,6 +104,21 @@ export async function verifyUnits(
     files.remove(stagingDir);
   }
 }
+
+/**
+ * Whether systemd-analyze gave no verdict, because it could not be started or was killed (time limit, memory): its own exit codes
+ * are smaller. A host that has no systemd-analyze has none to give.
+ */
+const isUnfinished = (code: number, files: UnitProviderOptions['files']): boolean =>
+  code > NOT_STARTED || (code === NOT_STARTED && PROGRAMS.some((file) => files.stat(file) !== undefined));
+
+const unverified = ({ id, spec }: UnitWork['want'], code: number, how: string): AgentError =>
+  new AgentError({
+    code: 'InstallFailed',
+    phase: 'prepare',
+    resource: id,
+    message: `cannot verify ${spec.name}: systemd-analyze verify ended with ${code}${how ? `: ${how}` : ''}; it is tried again`,
+  });
 
 const concerns = (line: string, name: string, dir: string): boolean =>
   line.startsWith(`${dir}/${name}:`) ||

@@ -172,6 +172,38 @@ test('a hundred units that fail are looked at by few programs at a time', async 
   expect(running.most).toBeLessThanOrEqual(4);
 });
 
+describe('systemd-analyze verify', () => {
+  const applied = async (result: { code: number; stderr: string }) => {
+    const exec: Exec = async (argv, options) =>
+      argv.includes('systemd-analyze') ? { stdout: '', ...result } : on.host.options.exec(argv, options);
+    const engine = reconcilerOn({ ...on.host, options: { ...on.host.options, exec } });
+    const found = problems(await engine.apply(ours('x.service', SLEEPS)));
+    engine.close();
+    return { found, isInstalled: existsSync(`${on.host.root}${ETC}/x.service`) };
+  };
+
+  test.each([
+    { code: 137, stderr: ' (timed out)' },
+    { code: 139, stderr: '' },
+    { code: 127, stderr: 'spawn env EMFILE' },
+  ])('that gave no verdict passes no unit: $code $stderr', async (result) => {
+    put('/usr/bin/systemd-analyze', '');
+    const { found, isInstalled } = await applied(result);
+    expect(found).toEqual([expect.stringMatching(/^unit:x\.service InstallFailed.*cannot verify x\.service/)]);
+    expect(isInstalled).toBe(false);
+  });
+
+  test.each([
+    { code: 0, stderr: '' },
+    { code: 1, stderr: 'other.service: Unit configuration has fatal error' },
+    { code: 127, stderr: "env: 'systemd-analyze': No such file or directory" },
+  ])('that has nothing to say against a unit passes it: $code $stderr', async (result) => {
+    const { found, isInstalled } = await applied(result);
+    expect(found).toEqual([]);
+    expect(isInstalled).toBe(true);
+  });
+});
+
 describe('a changed unit file', () => {
   const changed = (text: string) => text.replace('[Service]', '# another text\n[Service]');
   test('restarts a running unit that is declared as started', async () => {
