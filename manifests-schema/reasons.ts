@@ -122,6 +122,9 @@ const TABLE = {
   ),
   ImageMissing: wait('The image is not on this host, and `pull_policy` is never.'),
   ImagePullFailed: wait('The image could not be pulled; running containers are left alone.'),
+  InspectFailed: host(
+    'The Docker engine cannot inspect a container or an image of the service; the service is left alone until it can.',
+  ),
   InvalidImage: commit('The name of an image is not valid.'),
   MountMissing: host('The source of a mount does not exist on this host, or could not be mounted.'),
   NameConflict: host('Another container has this name.'),

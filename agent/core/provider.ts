@@ -126,20 +126,23 @@ export interface Provider<S = unknown, F = unknown> {
   directories?(): Promise<Directories>;
   /**
    * Work that must not be done without an operator's decision, found by examining the host. Called when the plan is made, for
-   * the resources that would change; costs nothing if there are none.
+   * the resources that would change; costs nothing if there are none. An error if nobody can tell for this resource.
    */
-  doubts?(work: readonly Work<S, F>[], around: Around): Promise<ReadonlyMap<ResourceId, Doubt>>;
+  doubts?(work: readonly Work<S, F>[], around: Around): Promise<ReadonlyMap<ResourceId, Doubt | AgentError>>;
   /**
-   * Observes `ids` in one batched call. Ids that do not exist on the host are missing from the answer.
+   * Observes `ids` in one batched call. Ids that do not exist on the host are missing from the answer. Throws only if the whole
+   * kind is unreachable, or if there is nobody to tell of a single failure.
    * @param wants the declarations of the ids that are declared; jobs and checks exist in their declarations only
    * @param options.healthAlone the answer is only for `health`, shortly after an apply: facts that it does not need may be left
    * out
+   * @param options.failed called for each id that cannot be observed although others can: it is missing from the answer as well,
+   * but must not count as missing on the host
    */
   observe(
     ids: readonly ResourceId[],
     signal: AbortSignal,
     wants?: ReadonlyMap<ResourceId, Desired<S>>,
-    options?: { healthAlone: boolean },
+    options?: { healthAlone?: boolean; failed?(id: ResourceId, error: AgentError): void },
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
   /**
    * Called before the first intent is recorded: keeps the original, so that a removal can put it back.

@@ -97,11 +97,20 @@ export interface ConnectivityGuard {
   lost(moved: boolean, limitMs: number): Promise<Unreachable[] | null>;
 }
 
-export interface Observed {
-  seen: ReadonlyMap<ResourceId, Seen>;
-  /** Kinds that could not be observed (Docker engine down, no D-Bus): this run must not change any resource of them. */
+/** What could not be observed, and why: this run must not change any of these resources. See `awayOf`. */
+export interface Unobserved {
+  /** Whole kinds (Docker engine down, no D-Bus). */
   unreachable: ReadonlyMap<Kind, AgentError>;
+  /** Single resources of a kind that answers. */
+  failed: ReadonlyMap<ResourceId, AgentError>;
 }
+
+export interface Observed extends Unobserved {
+  seen: ReadonlyMap<ResourceId, Seen>;
+}
+
+/** Resources that could not be observed, and why. */
+export type Away = ReadonlyMap<ResourceId, AgentError>;
 
 /** An observation of the host that was made before it was needed. */
 export interface Prefetched {
@@ -224,13 +233,12 @@ interface RunScratch {
   upgrade: Gate | null;
 }
 
-/** An observation of the host, and the plan made from it. */
+/** The plan made from an observation of the host. */
 export interface Planned {
   loaded: Loaded;
-  observed: Observed;
   plan: Plan;
-  /** Resources and removals of kinds that could not be observed. */
-  away: ReadonlySet<ResourceId>;
+  /** Resources and removals that could not be observed, and why. */
+  away: Away;
   gate: Gate | null;
 }
 

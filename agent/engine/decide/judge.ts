@@ -1,6 +1,5 @@
 /** Records and health → the state of each resource, and of the run as a whole. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
-import { kindOf } from '../../core/id.ts';
 import { plannedActions, type Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type {
@@ -12,6 +11,7 @@ import type {
   ResourceId,
   ResourceStatus,
 } from '../../core/types.ts';
+import type { AgentError } from '../../errors.ts';
 import { isWork } from '../steps/apply.ts';
 import type { Outcome, Planned } from '../types.ts';
 import { warningsOf } from './unapplied.ts';
@@ -56,12 +56,12 @@ const GATED: Record<Gate['kind'], ReasonCode> = {
 
 export function judge(input: JudgeInput): Outcome {
   const { checkout, planned, settled } = input;
-  const { loaded, plan, observed, gate } = planned;
+  const { loaded, plan, away, gate } = planned;
   const records = input.records.map((r) => failUnsettled(r, settled.get(r.id)));
   const byId = new Map(records.map((r) => [r.id, r]));
   const judged = plan.steps.map((step): Judged => {
-    const unreachable = observed.unreachable.get(kindOf(step.want.id));
-    if (unreachable) return outOfReach(step, unreachable.code, unreachable.message);
+    const error = away.get(step.want.id);
+    if (error) return outOfReach(step, error);
     const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? OK;
     const record = byId.get(step.want.id);
     const { id } = step.want;
@@ -74,14 +74,14 @@ export function judge(input: JudgeInput): Outcome {
   });
   const removals = [
     ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map((r) => recordProblem(r, input.blame)),
-    ...plan.removals.filter((r) => planned.away.has(r.id)).map((r) => awayProblem(r.id, planned)),
+    ...plan.removals.flatMap(({ id }) => awayProblem(id, away.get(id)) ?? []),
   ];
   const problems = [
     ...(input.proof ? [input.proof] : []),
     ...judged.flatMap((j) => (j.problem ? [j.problem] : [])),
     ...removals,
   ];
-  const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
+  const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !away.has(a.id));
   // A resource is managed as long as its removal waits.
   const heldRemovals = waiting.flatMap(({ id, op }): ResourceStatus[] =>
     op === 'remove' ? [{ id, sync: 'held', health: 'unknown', reason: 'Held' }] : [],
@@ -128,7 +128,7 @@ function failUnsettled(record: ActionRecord, health: Health | undefined): Action
   return { ...record, result: 'failed', error: { code: health.code ?? 'Unhealthy', message: health.message } };
 }
 
-function outOfReach({ want: { id, origin } }: Step, code: ReasonCode, message: string): Judged {
+function outOfReach({ want: { id, origin } }: Step, { code, message }: AgentError): Judged {
   return {
     status: { id, sync: 'failed', health: 'unknown', reason: code },
     problem: { id, reason: code, message, file: origin.file, line: origin.line },
@@ -185,11 +185,10 @@ function judgeStep(
 const healthOfBlocked = ({ seen }: Step, { state }: Health): HealthState =>
   seen === undefined ? 'unknown' : HEALTH[state];
 
-const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
-  const error = observed.unreachable.get(kindOf(id));
-  const message = `its removal waits: ${error?.message ?? ''}`;
-  return { id, reason: error?.code ?? 'ObserveFailed', message, file: null, line: null };
-};
+const awayProblem = (id: ResourceId, error: AgentError | undefined): Problem | null =>
+  error === undefined
+    ? null
+    : { id, reason: error.code, message: `its removal waits: ${error.message}`, file: null, line: null };
 
 const untilOf = ({ until }: ActionRecord): Pick<Problem, 'until'> => (until === undefined ? {} : { until });
 

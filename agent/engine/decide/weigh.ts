@@ -1,9 +1,10 @@
 /** Evidence of a run → who caused each failure, and the verdict on the commit. Pure. */
-import type { Fault, ReasonCode } from '../../../manifests-schema/reasons.ts';
+import { type Fault, type ReasonCode, reasonOf } from '../../../manifests-schema/reasons.ts';
 import { requirements, withNeeded } from '../../core/order/graph.ts';
 import { faultOf, type Proof, weigh } from '../../core/plan/blame.ts';
 import type { Health } from '../../core/provider.ts';
 import type { ActionRecord, Desired, ResourceId } from '../../core/types.ts';
+import type { Away } from '../types.ts';
 
 export interface Blame {
   /** Whose fault it is that a resource failed with this code. */
@@ -37,16 +38,19 @@ export interface RunEvidence {
   records: readonly ActionRecord[];
   /** Health of everything that was changed, by this run or by an earlier one that did not see it become well. */
   settled: ReadonlyMap<ResourceId, Health>;
-  /** Resources whose kind is unreachable. */
-  away: ReadonlySet<ResourceId>;
+  /** Resources that could not be observed. */
+  away: Away;
   stopped: boolean;
   /** A planned action was not started, or its result is unknown. */
   unfinished: boolean;
 }
 
-/** The fault of each failed action. Blocked actions are left out: another failure caused them. */
-export const faultsOf = ({ records, blame }: Pick<RunEvidence, 'records' | 'blame'>): Fault[] =>
-  records.filter(isOfItsOwn).map((r) => blame(r.id, r.error?.code ?? 'ApplyFailed', r.op));
+/** The fault of each failed observation and action. Blocked actions are left out: another failure caused them. */
+export const faultsOf = ({ records, blame, away }: Pick<RunEvidence, 'records' | 'blame' | 'away'>): Fault[] => [
+  // An observation that failed proves nothing against the commit.
+  ...[...away.values()].map(({ code }): Fault => (reasonOf(code).fault === 'host' ? 'host' : 'wait')),
+  ...records.filter(isOfItsOwn).map((r) => blame(r.id, r.error?.code ?? 'ApplyFailed', r.op)),
+];
 
 const isOfItsOwn = ({ result, error }: ActionRecord): boolean =>
   result === 'failed' && !OF_ANOTHER.includes(error?.code ?? 'ApplyFailed');
@@ -59,7 +63,7 @@ const followsAnother = ({ blame, settled }: RunEvidence, record: ActionRecord): 
   [...blame.needs(record.id)].some((id) => settled.has(id));
 
 export function weighRun(evidence: RunEvidence): Proof {
-  const { blame, records, settled, away, stopped, unfinished } = evidence;
+  const { blame, records, settled, stopped, unfinished } = evidence;
   const unwell = [...settled].filter(([, { state }]) => state === 'bad');
   const waiters = records.filter((r) => r.result === 'failed' && !isOfItsOwn(r));
   const alone = waiters.filter((r) => !followsAnother(evidence, r));
@@ -67,7 +71,6 @@ export function weighRun(evidence: RunEvidence): Proof {
     ...faultsOf(evidence),
     ...alone.map((r) => blame(r.id, r.error?.code ?? 'ApplyFailed', r.op)),
     ...unwell.map(([id, { code }]) => blame(id, code ?? 'Unhealthy')),
-    ...(away.size > 0 ? (['wait'] as const) : []),
   ];
   const isBlocked =
     faults.length === 0 && (waiters.length > alone.length || records.some((r) => r.result === 'blocked'));

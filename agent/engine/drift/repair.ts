@@ -18,7 +18,7 @@ import type { RunResult } from '../run/reconcile.ts';
 import { recordRun } from '../run/records/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { withSeenEffects } from '../steps/effects.ts';
-import { indexed, observe } from '../steps/observe.ts';
+import { awayAmong, awayOf, indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
 import { pauseInForce, resourcePausesInForce } from '../steps/window.ts';
 import type { EngineDeps, Holding, Loaded, Outcome, Planned, Run, RunRequest } from '../types.ts';
@@ -147,7 +147,7 @@ async function planPart(
   const desired = loaded.host.decommission ? [] : affected(run.kinds, loaded.resources, hinted);
   const ids = desired.map((d) => d.id);
   const observed = await observe(run.providers, ids, run.io.signal, indexed(desired));
-  const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
+  const away = awayAmong(observed, ids);
   const known = store.inventory.index();
   const { steps } = makePlan({
     desired,
@@ -168,7 +168,7 @@ async function planPart(
   const planned = steps.map(
     (s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }),
   );
-  return { loaded, observed, plan: { steps: planned, removals: [] }, away, left, gate: await gateNow(run, previous) };
+  return { loaded, plan: { steps: planned, removals: [] }, away, left, gate: await gateNow(run, previous) };
 }
 
 /**
@@ -192,7 +192,7 @@ const healthOf = (run: Run, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<
 /** The health of the changed resources, observed once. */
 async function healthAfter(run: Run, work: readonly Step[]): Promise<Map<ResourceId, Health>> {
   const wants = work.map((s) => s.want);
-  const { seen } = await observe(
+  const observed = await observe(
     run.providers,
     wants.map((w) => w.id),
     run.io.signal,
@@ -200,7 +200,9 @@ async function healthAfter(run: Run, work: readonly Step[]): Promise<Map<Resourc
   );
   return healthOf(
     run,
-    wants.map((want) => ({ want, seen: seen.get(want.id) })),
+    wants
+      .filter(({ id }) => awayOf(observed, id) === undefined)
+      .map((want) => ({ want, seen: observed.seen.get(want.id) })),
   );
 }
 

@@ -3,7 +3,7 @@
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
 import { requirements } from '../../core/order/graph.ts';
-import type { Plan, Step } from '../../core/plan/plan.ts';
+import type { Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
 import { type JudgeInput, judge } from '../decide/judge.ts';
@@ -19,7 +19,7 @@ import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
 import { recordRemovals } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
-import type { Loaded, Observed, Outcome, Run } from '../types.ts';
+import type { Away, Loaded, Outcome, Planned, Run } from '../types.ts';
 import type { Reviewed } from './guards/door.ts';
 import { backedOff, beginPatience, noteFailures, settleTimes } from './patience.ts';
 import { converges, NONE, planFor, skipsRollback } from './plan-for.ts';
@@ -98,8 +98,8 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   const stale: Failures = renews ? await renew(run, loaded, { isNew: mode.isNew }) : new Map();
   const countsRemovals = mode.isNew && !begun;
   const planned = await planFor(run, loaded, { given, mode, countsRemovals, alreadyRan, keeps });
-  const { plan, observed, away, gate } = planned;
-  const health = healthNow(run, plan, observed);
+  const { plan, away, gate } = planned;
+  const health = healthNow(run, planned);
   const blameNow = () => createBlame(loaded.resources, new Set(run.store.facts.get('unwellBeforeTrial') ?? []));
   const judgeUntouched = (how: Pick<JudgeInput, 'untouched' | 'stopped' | 'unfinished'>): Outcome =>
     judge({ checkout, planned, blame: blameNow(), records: [], health, settled: new Map(), proof: null, ...how });
@@ -160,7 +160,7 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   const settled = await settle(run, waiting, {
     givesWay: mode.givesWay,
     settle: settleTimes(loaded),
-    isOutage: applied.left.size > 0 || away.size > 0 || faultsOf({ records, blame }).includes('wait'),
+    isOutage: applied.left.size > 0 || faultsOf({ records, blame, away }).includes('wait'),
     decides: (id, { code }) => mode.isNew && blame(id, code ?? 'Unhealthy') === 'commit',
   });
   await concludeSettled(run, waiting, settled.health, { isNew: mode.isNew });
@@ -248,9 +248,9 @@ function keepUnsettled({ store }: Run, settled: ReadonlyMap<ResourceId, Health>)
   if (left.length !== before.length) store.facts.set({ unsettled: left });
 }
 
-/** Steps that cannot succeed in this run: they, or what they wait for, failed to prepare or are unreachable. */
-function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: readonly Step[]): Set<ResourceId> {
-  const doomed = new Set<ResourceId>([...failures.keys(), ...away]);
+/** Steps that cannot succeed in this run: they, or what they wait for, failed to prepare or could not be observed. */
+function doomedBy(failures: Failures, away: Away, steps: readonly Step[]): Set<ResourceId> {
+  const doomed = new Set<ResourceId>([...failures.keys(), ...away.keys()]);
   if (doomed.size === 0) return doomed;
   const before = requirements(steps.map((s) => s.want));
   // Steps come in dependency order.
@@ -261,11 +261,9 @@ function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: read
 const OK: Health = { state: 'ok', message: '' };
 
 /** Health of everything that was observed, before anything was done. */
-function healthNow(run: Run, plan: Plan, { unreachable }: Observed): Map<ResourceId, Health> {
+function healthNow(run: Run, { plan, away }: Planned): Map<ResourceId, Health> {
   const health = new Map<ResourceId, Health>();
-  for (const { want, seen } of plan.steps) {
-    const kind = kindOf(want.id);
-    if (!unreachable.has(kind)) health.set(want.id, run.providers.get(kind)?.health(want, seen) ?? OK);
-  }
+  for (const { want, seen } of plan.steps)
+    if (!away.has(want.id)) health.set(want.id, run.providers.get(kindOf(want.id))?.health(want, seen) ?? OK);
   return health;
 }

@@ -8,9 +8,9 @@ import type { Decision } from '../../core/provider.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
 import type { Mode } from '../decide/mode.ts';
 import { withDoubts } from '../steps/doubts.ts';
-import { idsOf, observe } from '../steps/observe.ts';
+import { awayAmong, awayOf, idsOf, observe } from '../steps/observe.ts';
 import { resourcePausesInForce } from '../steps/window.ts';
-import type { Loaded, Observed, Planned, Run } from '../types.ts';
+import type { Loaded, Observed, Planned, Run, Unobserved } from '../types.ts';
 import { isExpensive } from './prefetch.ts';
 
 interface PlanOptions {
@@ -23,6 +23,7 @@ interface PlanOptions {
 }
 
 export const NONE: ReadonlySet<ResourceId> = new Set();
+const NOTHING_AWAY: Unobserved = { failed: new Map(), unreachable: new Map() };
 const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
 export const OBSERVING: Gate = {
   kind: 'observe',
@@ -55,8 +56,7 @@ export async function planFor(
     wants,
   );
   const observed = joined(prefetched && (await prefetched), await now);
-  const { unreachable } = observed;
-  const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
+  const unseen = awayAmong(observed, ids);
   const plan = makePlan({
     desired,
     isOrdered: true,
@@ -68,7 +68,7 @@ export async function planFor(
   });
   const paused = pausedWith(await resourcePausesInForce(run), desired);
   const steps = plan.steps.map((s) =>
-    away.has(s.want.id) ||
+    unseen.has(s.want.id) ||
     alreadyRan.has(s.want.id) ||
     keeps.has(s.want.id) ||
     (!mode.runsJobs && skipsRollback(run.kinds, s.want))
@@ -77,10 +77,10 @@ export async function planFor(
   );
   const going = plan.removals.filter((r) => !keeps.has(r.id) && !paused.held.has(r.id));
   const doubted = loaded.host.decommission
-    ? { plan: { steps, removals: going }, unreachable: new Map() }
+    ? { plan: { steps, removals: going }, ...NOTHING_AWAY }
     : await withDoubts(run, { steps, removals: going }, wants);
-  for (const id of ids) if (doubted.unreachable.has(kindOf(id))) away.add(id);
-  const undoubted = doubted.plan.steps.map((s) => (doubted.unreachable.has(kindOf(s.want.id)) ? idle(s) : s));
+  const away = new Map([...awayAmong(doubted, ids), ...unseen]);
+  const undoubted = doubted.plan.steps.map((s) => (awayOf(doubted, s.want.id) ? idle(s) : s));
   const removals = doubted.plan.removals.map((r) =>
     loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );
@@ -94,8 +94,7 @@ export async function planFor(
     given ??
     (loaded.host.mode === 'observe' ? OBSERVING : null) ??
     (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
-  const all = joined(observed, { seen: new Map(), unreachable: doubted.unreachable });
-  return { loaded, observed: all, plan: { steps: undoubted, removals }, away, gate };
+  return { loaded, plan: { steps: undoubted, removals }, away, gate };
 }
 
 /** Whether a rollback to an earlier commit leaves it out. */
@@ -104,9 +103,12 @@ export const skipsRollback = (kinds: KindTable, { id, spec }: Desired): boolean 
 
 function joined(prefetched: Observed | null, now: Observed): Observed {
   if (prefetched === null) return now;
-  if (now.seen.size + now.unreachable.size === 0) return prefetched;
-  const seen = new Map([...prefetched.seen, ...now.seen]);
-  return { seen, unreachable: new Map([...prefetched.unreachable, ...now.unreachable]) };
+  if (now.seen.size + now.failed.size + now.unreachable.size === 0) return prefetched;
+  return {
+    seen: new Map([...prefetched.seen, ...now.seen]),
+    failed: new Map([...prefetched.failed, ...now.failed]),
+    unreachable: new Map([...prefetched.unreachable, ...now.unreachable]),
+  };
 }
 
 /**

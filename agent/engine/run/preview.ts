@@ -82,13 +82,13 @@ export async function preview(
     const stays = of.host.decommission
       ? planned.plan.removals.map(({ id }) => id).filter((id) => traitsOf(deps.kinds, id).survivesDecommission)
       : [];
-    const away = [...planned.observed.unreachable.values()].map((e) => e.message);
+    const away = new Set([...planned.away.values()].map((e) => e.message));
     return {
       ...base,
       commit,
       issues,
       held: planned.gate?.reason ?? (choice.act === 'stay' ? choice.message : null),
-      error: away.join('; ') || null,
+      error: [...away].join('; ') || null,
       ...(of.dropped ? { dropped: [...of.dropped] } : {}),
       ...(stays.length > 0 ? { stays } : {}),
       actions: [

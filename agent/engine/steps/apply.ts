@@ -8,7 +8,7 @@ import type { Progress } from '../../core/provider.ts';
 import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Settled } from '../../store/inventory/inventory.ts';
-import type { Run } from '../types.ts';
+import type { Away, Run } from '../types.ts';
 import { createWaiting } from './background.ts';
 import { actionRecord, carryOut, carryOutInBackground, joins, waits, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
@@ -74,8 +74,8 @@ async function adopt(run: Run, steps: readonly Step[]): Promise<Failures> {
 interface ApplyOptions {
   /** Steps that must not start; steps found to be blocked are added. */
   failures: Failures;
-  /** Resources whose kind is unreachable: they and everything that waits for them are left alone. */
-  away: ReadonlySet<ResourceId>;
+  /** Resources that could not be observed: they and everything that waits for them are left alone. */
+  away: Away;
   /** Steps whose resource was already stopped for them: a stop of the agent must not leave it stopped. */
   owed?: ReadonlySet<ResourceId>;
 }
@@ -112,7 +112,7 @@ export async function applySteps(
     return { records, left: NONE };
   }
   run.background.forgetOthers(new Set(viable.map((s) => s.want.id)));
-  const failed = new Set<ResourceId>(away);
+  const failed = new Set<ResourceId>(away.keys());
   const running = new Map<ResourceId, Promise<void>>();
   const waiting = createWaiting(run, running);
   /** Steps that are ready and will be applied in one call. */

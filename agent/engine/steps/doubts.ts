@@ -8,16 +8,15 @@ import { requirements } from '../../core/order/graph.ts';
 import type { Plan, Removal, Step } from '../../core/plan/plan.ts';
 import type { Around, Doubt } from '../../core/provider.ts';
 import type { Desired, Kind, ResourceId } from '../../core/types.ts';
-import { type AgentError, asAgentError } from '../../errors.ts';
-import type { Run } from '../types.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
+import type { Run, Unobserved } from '../types.ts';
 import { isWork } from './apply.ts';
 import { workOf } from './carry-out.ts';
 
-export interface Doubted {
+/** In addition, kinds and resources of which nobody can tell now. */
+export interface Doubted extends Unobserved {
   /** The plan without the work, and without the removals, that wait. */
   plan: Plan;
-  /** Kinds that have become unreachable, so that nobody can tell: this run must not change any resource of them. */
-  unreachable: ReadonlyMap<Kind, AgentError>;
 }
 
 /** @param plan made from what was observed */
@@ -27,7 +26,8 @@ export async function withDoubts(
   declared: ReadonlyMap<ResourceId, Desired>,
 ): Promise<Doubted> {
   const unreachable = new Map<Kind, AgentError>();
-  if (asked.allowEmpty) return { plan, unreachable };
+  const failed = new Map<ResourceId, AgentError>();
+  if (asked.allowEmpty) return { plan, unreachable, failed };
   const inventory = store.inventory.index();
   const around: Around = {
     gone: plan.removals,
@@ -40,11 +40,13 @@ export async function withDoubts(
   for (const [kind, steps] of Map.groupBy(work, (s) => kindOf(s.want.id)))
     try {
       const found = (await providers.get(kind)?.doubts?.(steps.map(workOf), around)) ?? [];
-      for (const [id, doubt] of found) doubts.set(id, doubt);
+      for (const [id, doubt] of found)
+        if (doubt instanceof AgentError) failed.set(id, doubt);
+        else doubts.set(id, doubt);
     } catch (thrown) {
       unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe' }));
     }
-  return { plan: doubts.size === 0 ? plan : held(plan, doubts), unreachable };
+  return { plan: doubts.size === 0 ? plan : held(plan, doubts), unreachable, failed };
 }
 
 function held({ steps, removals }: Plan, doubts: ReadonlyMap<ResourceId, Doubt>): Plan {

@@ -5,7 +5,7 @@ import type { Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { ActionRecord } from '../../core/types.ts';
 import type { Run } from '../types.ts';
-import { indexed, observe } from './observe.ts';
+import { awayOf, indexed, observe } from './observe.ts';
 
 /** @param health receives the health of resources that mount what changed without being restarted */
 export async function lookAgain(
@@ -25,10 +25,10 @@ export async function lookAgain(
     .filter(({ id, quiet = [] }) => !done.has(id) && quiet.some((path) => changed.has(path)));
   if (wants.length === 0) return;
   const ids = wants.map((w) => w.id);
-  const { seen, unreachable } = await observe(run.providers, ids, run.io.signal, indexed(wants));
+  const observed = await observe(run.providers, ids, run.io.signal, indexed(wants));
   for (const want of wants) {
-    const kind = kindOf(want.id);
-    const now = unreachable.has(kind) ? undefined : run.providers.get(kind)?.health(want, seen.get(want.id));
+    const { id } = want;
+    const now = awayOf(observed, id) ? undefined : run.providers.get(kindOf(id))?.health(want, observed.seen.get(id));
     if (now) health.set(want.id, now);
   }
 }

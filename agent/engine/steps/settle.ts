@@ -8,7 +8,7 @@ import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
-import { indexed, observe } from './observe.ts';
+import { awayOf, indexed, observe } from './observe.ts';
 
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1_000;
@@ -52,20 +52,20 @@ export async function settle(run: Run, wants: readonly Desired[], how: Settling)
   let paused = false;
   let brokenOff = false;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
-    const { seen, unreachable } = await observe(
+    const observed = await observe(
       run.providers,
       open.map((w) => w.id),
       run.io.signal,
       indexed(open),
       { healthAlone: true },
     );
+    const { seen } = observed;
     for (const want of open) {
-      const kind = kindOf(want.id);
-      const away = unreachable.get(kind);
-      const now = run.providers.get(kind)?.health(want, seen.get(want.id)) ?? OK;
-      health.set(want.id, away ? { state: 'wait', message: away.message } : now);
+      const away = awayOf(observed, want.id);
+      const now = run.providers.get(kindOf(want.id))?.health(want, seen.get(want.id)) ?? OK;
+      health.set(want.id, away ? { state: 'wait', message: away.message, code: away.code } : now);
     }
-    const isOutage = how.isOutage || unreachable.size > 0;
+    const isOutage = how.isOutage || observed.unreachable.size > 0;
     const outageMs = clocks.tick(open, { seen, health, isOutage });
     const left = open.filter((want) => isOnItsWay(health.get(want.id)));
     // The time limit of a check starts when the resources that it judges are in place.

@@ -37,7 +37,7 @@ export function createNetworkProvider({ docker, owned }: NetworkProviderOptions)
     diff,
     health: (_want, seen) =>
       seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the network does not exist' },
-    async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
+    async observe(ids, _signal, wants, { healthAlone = false } = {}) {
       if (wants && !healthAlone) declared = new Set(wants.keys());
       const all = await docker.networks();
       const seen = new Map<ResourceId, Seen<NetworkFact>>();

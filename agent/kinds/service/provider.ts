@@ -6,9 +6,10 @@ import { kindOf } from '../../core/id.ts';
 import { isOutage } from '../../core/plan/target.ts';
 import type { Health, Provider, Work } from '../../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
-import { type AgentError, asAgentError } from '../../errors.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
+import { observeFailed } from '../../system/docker/errors.ts';
 import type { Exposures } from '../../system/paths/exposed.ts';
 import type { LookAtPlace } from '../../system/place.ts';
 import { stop, type Tools } from '../container/container.ts';
@@ -116,41 +117,49 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       return failures;
     },
     doubts: (work, around) => leftBehind(work, around, { docker, lookAt: options.lookAt }),
-    async observe(ids, _signal, wants) {
+    async observe(ids, _signal, wants, { failed } = {}) {
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);
       // Recorded before Docker is asked, because files are also written while it is down.
       options.exposures?.add(declared.flatMap(({ spec }) => writableSources(spec)));
       const all = await docker.containers();
-      const moves = await movedImages(docker, all, declared);
       const discards = await discardsOf(declared.map((want) => want.spec));
       const listing = listingOf(all, peers);
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
+      const failures = new Map<ResourceId, AgentError>();
       await Promise.all(
         ids.map(async (id) => {
           const want = wants?.get(id);
           const { hash, spec } = want ?? { hash: undefined, spec: undefined };
           const { replacedMounts, lookAt } = options;
           const more = { quiet: want?.quiet, replacedMounts, lookAt };
-          const look = {
-            docker,
-            clock,
-            inspections,
-            listing,
-            relist,
-            id,
-            moves,
-            discards,
-            hash,
-            spec,
-            memory,
-            ...more,
-          };
-          const fact = await observeService(look);
+          const look = async () =>
+            observeService({
+              docker,
+              clock,
+              inspections,
+              listing,
+              relist,
+              id,
+              moves: want ? await movedImages(docker, listing.membersOf(...locate(id)), [want]) : new Map(),
+              discards,
+              hash,
+              spec,
+              memory,
+              ...more,
+            });
+          const fact = await look().catch((thrown) => observeFailed(thrown, id));
           if (fact === undefined) return;
+          if (fact instanceof AgentError) return void failures.set(id, fact);
           seen.set(id, { fact });
           if (want) memory.saw(want, fact, { isRight: diff(want, { fact }).op === 'none' });
         }),
       );
+      // If the engine has become unreachable meanwhile, this throws: the failures are no matter of single containers.
+      if (failures.size > 0) await docker.version();
+      for (const [id, error] of failures) {
+        if (failed === undefined) throw error;
+        failed(id, error);
+      }
       return seen;
     },
     renew: (wants, how) => images.renew(wants, how),

@@ -70,7 +70,7 @@ export function createUnitProvider(given: UnitProviderOptions): Provider<UnitSpe
     diff: diffUnit,
     health: healthOf,
     patienceMs: (_want, seen) => seen?.fact.startTimeoutMs ?? null,
-    async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
+    async observe(ids, _signal, wants, { healthAlone = false } = {}) {
       await reloads.flush();
       if (wants && !healthAlone) declared = new Set(wants.keys());
       if (!healthAlone) fresh.clear();

@@ -17,13 +17,18 @@ const ASK_TIMEOUT_MS = 120_000;
  * @param socket named in the error of an engine that cannot be reached
  */
 export function explained(calls: Docker, socket: string): Docker {
-  /** @param timeoutMs null for as long as it takes */
-  async function call<T>(what: string, act: () => Promise<T>, timeoutMs: number | null = CALL_TIMEOUT_MS): Promise<T> {
+  /** @param timeoutMs null for as long as it takes @param refused see `explain` */
+  async function call<T>(
+    what: string,
+    act: () => Promise<T>,
+    timeoutMs: number | null = CALL_TIMEOUT_MS,
+    refused?: 'InspectFailed',
+  ): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       if (timeoutMs !== null)
         timer = setTimeout(
-          () => reject(new Late(`no answer within ${timeoutMs / 1000} s`)),
+          () => reject(new Late(what, timeoutMs)),
           // The grace period of a container may be of any length.
           Math.min(timeoutMs, LONGEST_TIMER_MS),
         );
@@ -31,7 +36,7 @@ export function explained(calls: Docker, socket: string): Docker {
     try {
       return await Promise.race([act(), late]);
     } catch (thrown) {
-      throw explain(what, socket, thrown);
+      throw explain(what, socket, thrown, refused);
     } finally {
       clearTimeout(timer);
     }
@@ -52,12 +57,14 @@ export function explained(calls: Docker, socket: string): Docker {
       if (!codes.includes(statusOf(thrown))) throw thrown;
       return answer;
     });
+  const inspect = <T>(what: string, act: () => Promise<T>): Promise<T> =>
+    call(`inspect ${what}`, act, CALL_TIMEOUT_MS, 'InspectFailed');
   const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
   return {
     containers: () => call('list containers', calls.containers),
     info: () => call('ask the engine what it can do', calls.info),
     version: () => call('ask the engine for its version', calls.version),
-    inspect: (id) => call('inspect a container', () => or(undefined, [404], calls.inspect(id))),
+    inspect: (id) => inspect(`container ${shortId(id)}`, () => or(undefined, [404], calls.inspect(id))),
     create: (options, warn) => call(`create ${options.name}`, () => calls.create(options, warn)),
     connect: (network, container, endpoint) =>
       on(`connect to ${network}`, container, () => calls.connect(network, container, endpoint)),
@@ -79,7 +86,7 @@ export function explained(calls: Docker, socket: string): Docker {
     run: (id, command, limitMs) =>
       on('run a command in a container', id, () => calls.run(id, command, limitMs), limitMs + CALL_TIMEOUT_MS),
     logTail: (id) => call('read a container’s log', () => calls.logTail(id)).catch(() => ''),
-    image: (image) => call(`look for image ${image}`, () => or(undefined, [404], calls.image(image))),
+    image: (image) => inspect(`image ${shortId(image)}`, () => or(undefined, [404], calls.image(image))),
     imageIds: () => call('list images', calls.imageIds),
     pull: (image, options) => call(`pull ${image}`, () => calls.pull(image, options), null),
     login: (auth) => call(`log in to ${auth.serveraddress}`, () => calls.login(auth), ASK_TIMEOUT_MS),
@@ -94,3 +101,7 @@ export function explained(calls: Docker, socket: string): Docker {
     removeVolume: (name) => call(`remove volume ${name}`, () => or(undefined, [404], calls.removeVolume(name))),
   };
 }
+
+/** An id as `docker ps` prints it; a name as it is. */
+const shortId = (ref: string): string =>
+  /^(sha256:)?[0-9a-f]{64}$/.test(ref) ? ref.replace('sha256:', '').slice(0, 12) : ref;

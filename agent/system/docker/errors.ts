@@ -1,5 +1,6 @@
 /** Errors for an engine that refuses or cannot be reached: sentences with stable codes. */
-import { AgentError } from '../../errors.ts';
+import type { ResourceId } from '../../core/types.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
 import { withoutIds } from './engine-ids.ts';
 import { refusalOf } from './engine-words.ts';
 
@@ -7,7 +8,18 @@ import { refusalOf } from './engine-words.ts';
 const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'];
 
 /** No answer came in time. */
-export class Late extends Error {}
+export class Late extends Error {
+  /** What was to be done, as in `cannot …`. */
+  readonly what: string;
+
+  constructor(what: string, timeoutMs: number) {
+    super(`no answer within ${timeoutMs / 1000} s`);
+    this.what = what;
+  }
+}
+
+const INSPECT_ADVICE =
+  'restart docker.service; if that does not help, remove the container or image, and it is created or pulled again';
 
 /** HTTP status of an answer, also of an error that was explained; 0 if there was none. */
 export const statusOf = (thrown: unknown): number => Number((thrown as { statusCode?: unknown }).statusCode ?? 0);
@@ -24,8 +36,14 @@ export const gone = (what: string, cause: unknown): AgentError =>
 /**
  * @param what what was to be done, as in `cannot …`
  * @param thrown of the engine's client: the engine's own message, or the `code` of a connection that failed
+ * @param refused the code of a refusal of which nothing more is known
  */
-export function explain(what: string, socket: string, thrown: unknown): AgentError {
+export function explain(
+  what: string,
+  socket: string,
+  thrown: unknown,
+  refused: 'EngineRefused' | 'InspectFailed' = 'EngineRefused',
+): AgentError {
   if (thrown instanceof AgentError) return thrown;
   const raw = thrown instanceof Error ? thrown.message : String(thrown);
   const code = String((thrown as { code?: unknown }).code ?? '');
@@ -39,11 +57,24 @@ export function explain(what: string, socket: string, thrown: unknown): AgentErr
     });
   }
   const known = refusalOf(raw);
-  const advice = known ? `; ${known.advice}` : '';
+  const advice = known?.advice ?? (refused === 'InspectFailed' ? INSPECT_ADVICE : null);
   return new AgentError({
-    code: known?.code ?? 'EngineRefused',
+    code: known?.code ?? refused,
     phase: 'apply',
     cause: thrown,
-    message: `cannot ${what}: ${why}${advice}`,
+    message: `cannot ${what}: ${why}${advice === null ? '' : `; ${advice}`}`,
   });
+}
+
+/**
+ * The failure to observe one resource of an engine that answers otherwise.
+ * @param thrown also by an inspection without an answer, such as of a container whose start hangs
+ * @throws the error of an engine that cannot be reached
+ */
+export function observeFailed(thrown: unknown, resource: ResourceId): AgentError {
+  const error = asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe', resource });
+  if (error.code !== 'EngineUnreachable') return error;
+  if (!(error.cause instanceof Late)) throw error;
+  const message = `cannot ${error.cause.what}: ${error.cause.message}; ${INSPECT_ADVICE}`;
+  return new AgentError({ code: 'InspectFailed', phase: 'observe', resource, message, cause: thrown });
 }

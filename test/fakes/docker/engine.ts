@@ -9,8 +9,8 @@ import { createRegistry, type FakeRegistry, imageCalls } from './images.ts';
 import { createLayers } from './layers.ts';
 import { ended, isBroken, rebooted } from './lifecycle.ts';
 import { addNetwork, BUILT_IN, networkCalls } from './networks.ts';
-import { noAnswer } from './refusals.ts';
-import { containerOf, type FakeContainer, type State } from './state.ts';
+import { noAnswer, serverError } from './refusals.ts';
+import { containerOf, type FakeContainer, imageOf, type State } from './state.ts';
 import { volumeCalls } from './volumes.ts';
 
 export interface FakeDocker {
@@ -22,6 +22,8 @@ export interface FakeDocker {
   containers(): FakeContainer[];
   /** `tcp/80`: ports that programs of the host use. */
   hostPorts: Set<string>;
+  /** Names of containers and images that it cannot inspect → what it says about them. */
+  uninspectable: Map<string, string>;
   /** Commands that were executed in containers, as `name: argv`. */
   ran: string[];
   info: EngineInfo;
@@ -64,11 +66,13 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
   };
   for (const Name of BUILT_IN) addNetwork(state, { Name, Driver: Name === 'none' ? 'null' : Name }, true);
   const shop = createRegistry(hex, fetched);
+  const uninspectable = new Map<string, string>();
   const calls: Docker = {
     ...containerCalls(state),
     ...networkCalls(state),
     ...volumeCalls(state),
     ...imageCalls(state, shop),
+    ...inspecting(state, shop, uninspectable),
     version: async () => fake.version,
     info: async () => fake.info,
   };
@@ -90,6 +94,7 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
     clock,
     containers: () => [...state.containers.values()],
     hostPorts: state.hostPorts,
+    uninspectable,
     ran: state.ran,
     info: {
       ...{ CgroupVersion: '2', MemoryLimit: true, SwapLimit: true, PidsLimit: true, OomKillDisable: false },
@@ -116,6 +121,27 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
     end: (name, code = 137) => ended(state, containerOf(state, name), code),
   };
   return fake;
+}
+
+/** Inspections of containers and images that may be damaged: the lists have them all the same. */
+function inspecting(
+  state: State,
+  shop: ReturnType<typeof createRegistry>,
+  damaged: ReadonlyMap<string, string>,
+): Pick<Docker, 'inspect' | 'image'> {
+  const refuse = (names: readonly string[]) => {
+    for (const name of names) if (damaged.has(name)) throw serverError(damaged.get(name) ?? '');
+  };
+  return {
+    async inspect(id) {
+      refuse([state.containers.get(id)?.name ?? id]);
+      return containerCalls(state).inspect(id);
+    },
+    async image(name) {
+      refuse([name, ...(imageOf(state, name)?.tags ?? [])]);
+      return imageCalls(state, shop).image(name);
+    },
+  };
 }
 
 /** Calls of a Docker engine that may be unreachable. */

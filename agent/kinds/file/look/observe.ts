@@ -34,7 +34,7 @@ export function createObserver(options: ObserverOptions): Provider<FileSpec, Fil
   const { files, originals, accounts, hashes, ownership } = options;
   /** The last observation of each file. */
   const last = new Map<ResourceId, { stat: FileStat; seen: Seen<FileFact> }>();
-  return async (ids, _signal, wants, { healthAlone } = { healthAlone: false }) => {
+  return async (ids, _signal, wants, { healthAlone = false } = {}) => {
     const stats = await lookAtAll(hashes, ids.map(pathOf), wants, healthAlone);
     const seen = new Map<ResourceId, Seen<FileFact>>();
     const names = accounts.names();

@@ -5,7 +5,9 @@ import type { MountSpec, ServiceSpec } from '../../../compose/stack/model.ts';
 import { repositoryName } from '../../../core/names/image-name.ts';
 import type { Around, Doubt, Work } from '../../../core/provider.ts';
 import type { ResourceId } from '../../../core/types.ts';
+import { AgentError } from '../../../errors.ts';
 import type { ContainerInfo, Docker } from '../../../system/docker/docker.ts';
+import { observeFailed } from '../../../system/docker/errors.ts';
 import type { LookAtPlace } from '../../../system/place.ts';
 import { ANONYMOUS, nameOf, type ServiceFact } from '../../container/fact.ts';
 import { DEPENDS_ON, locate, PROJECT } from '../../docker/labels.ts';
@@ -58,8 +60,8 @@ export async function leftBehind(
   work: readonly ServiceWork[],
   around: Around,
   { docker, lookAt }: LeftBehindOptions,
-): Promise<ReadonlyMap<ResourceId, Doubt>> {
-  const doubts = new Map<ResourceId, Doubt>();
+): Promise<ReadonlyMap<ResourceId, Doubt | AgentError>> {
+  const doubts = new Map<ResourceId, Doubt | AgentError>();
   const asked = work.flatMap((one) => {
     const formers = mayLeave(one) ? formersOf(one, around) : [];
     return formers.length > 0 ? [{ one, formers }] : [];
@@ -67,9 +69,14 @@ export async function leftBehind(
   if (asked.length === 0) return doubts;
   const data = createDataLook({ lookAt, around, volumes: await docker.volumes() });
   for (const { one, formers } of asked) {
-    const left = await firstLeft(one.want.spec, formers, data, await volumesOfImage(docker, one));
-    if (left === null) continue;
     const { want } = one;
+    const volumes = await volumesOfImage(docker, one).catch((thrown) => observeFailed(thrown, want.id));
+    if (volumes instanceof AgentError) {
+      doubts.set(want.id, volumes);
+      continue;
+    }
+    const left = await firstLeft(want.spec, formers, data, volumes);
+    if (left === null) continue;
     const place = left.mount === null ? 'a new volume without a name' : `${left.mount.source}, which is empty`;
     doubts.set(want.id, {
       code: 'DataLeftBehind',
