@@ -77,6 +77,26 @@ describe('a container that the engine cannot inspect', () => {
     expect(done(await on.engine.again())).toEqual(['remove service:shop/b done']);
   });
 
+  test('is not blamed on the commit that started it', async () => {
+    const files = three();
+    await on.engine.apply({ 'a.yaml': files['a.yaml'] });
+    const damage = () => void on.host.engine.uninspectable.set('shop-b-1', NIL);
+    const started = new AbortController();
+    await on.host.engine.events.follow(
+      {
+        filters: { type: ['container'], event: ['start'] },
+        event: ({ Actor }) => Actor.Attributes?.name === 'shop-b-1' && damage(),
+        listening: () => undefined,
+        gap: () => undefined,
+      },
+      started.signal,
+    );
+    const { outcome } = await on.engine.apply(files);
+    started.abort();
+    expect(outcome.verdict).toBe('partly');
+    expect(outcome.problems).toEqual([expect.objectContaining({ id: 'service:shop/b', reason: 'InspectFailed' })]);
+  });
+
   test('leaves the other services synced', async () => {
     await on.engine.apply(three());
     on.host.engine.uninspectable.set('shop-b-1', NIL);
