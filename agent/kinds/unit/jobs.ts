@@ -102,10 +102,12 @@ export async function journalOf(
   { name, path }: UnitRow,
 ): Promise<string> {
   const startedUs = path === '' ? 0 : Number(await systemd.property(path, 'Unit', 'InactiveExitTimestamp', 0));
+  // The journal has the unit's own name: ssh.service for sshd.service on Debian.
+  const id = path === '' ? name : await systemd.property(path, 'Unit', 'Id', name);
   const since = startedUs > 0 ? [`--since=@${(startedUs / 1e6 - 0.1).toFixed(3)}`] : [];
   // The last output of a process may not have reached the journal yet.
   await exec(['journalctl', '--sync'], { timeoutMs: JOURNAL_TIMEOUT_MS });
-  const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', name, ...since], {
+  const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', id, ...since], {
     timeoutMs: JOURNAL_TIMEOUT_MS,
   });
   // Secrets are removed before a line is shortened, because a part of a secret cannot be recognised.
