@@ -7,6 +7,7 @@ import type { UnpackOptions } from '../pack/unpack.ts';
 import { createBudget, MAX_MADE, OverBudget, overBudget } from '../wire/budget.ts';
 import { broken } from '../wire/packet.ts';
 import { quoted } from '../wire/remote.ts';
+import { startProgram } from '../wire/start-program.ts';
 import { HEAD, headOf, type Kind, readHead, TYPES } from './frames.ts';
 
 /** How to start the process. A way that never reports ready is not tried again. */
@@ -77,19 +78,27 @@ export interface ChannelOptions {
 }
 
 /** Starts the process. @throws NotStarted */
-export const openChannel = (way: Way, options: ChannelOptions = {}): Promise<Channel> =>
+export const openChannel = async (way: Way, options: ChannelOptions = {}): Promise<Channel> =>
   begin(way, { ...options, waits: false }).open();
 
-/** @returns null if nothing can be prepared */
+/** @returns null if nothing can be prepared @throws NotStarted */
 export const prepare = (way: Way, options: ChannelOptions = {}): Prepared | null =>
   way.named === undefined ? null : begin(way, { ...options, waits: true });
 
+function started(name: string, ...start: Parameters<typeof startProgram>): ReturnType<typeof startProgram> {
+  try {
+    return startProgram(...start);
+  } catch (thrown) {
+    throw new NotStarted(`${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
+
+/** @throws NotStarted */
 function begin(way: Way, { silenceMs = SILENCE_MS, waits }: ChannelOptions & { waits: boolean }): Prepared {
   const { name, env = {}, uid } = way;
   const named = way.named?.(randomUUID());
   const [program = '', ...args] = (waits ? named?.waiting : named?.argv) ?? way.argv;
-  const child = spawn(program, args, {
-    stdio: ['pipe', 'pipe', 'pipe'],
+  const child = started(name, program, args, {
     env: { PATH: '/usr/bin:/bin', ...env },
     cwd: '/',
     ...(uid === undefined ? {} : { uid, gid: uid }),

@@ -131,8 +131,13 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
         const isReady = prepared !== null && !prepared.place.isGone();
         // Prepare only a kind of process that has worked, and only if that saves time.
         if (isStopped || isReady || channel !== null || proven === null) return;
-        const place = prepare(proven, { silenceMs });
-        prepared = place && { way: proven, place };
+        try {
+          const place = prepare(proven, { silenceMs });
+          prepared = place && { way: proven, place };
+        } catch (thrown) {
+          // Nobody waits for it: the next fetch tries again, and reports what fails.
+          if (!(thrown instanceof NotStarted)) throw thrown;
+        }
       }, PREPARE_MS).unref();
     },
     async stop() {

@@ -1,10 +1,11 @@
 /** Git over SSH by the system's OpenSSH: one process an exchange, no prompt, no agent, known hosts only. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { AgentError } from '../../errors.ts';
 import { checkNamed } from '../../reading.ts';
 import { FLUSH } from './packet.ts';
 import { type Exchange, type Limits, type Remote, seconds, stopped, unreachable } from './remote.ts';
 import { sshFailure, unreadFile } from './ssh-failure.ts';
+import { startProgram } from './start-program.ts';
 
 export interface SshAddress {
   user: string | null;
@@ -100,7 +101,7 @@ export function createSsh(options: SshOptions): Remote {
   async function* exchange({ body, size }: Exchange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     await check();
     if (signal.aborted) throw stopped();
-    const child = spawn(program, args, { env: environment(options.env), stdio: 'pipe' });
+    const child = started(options.url, program, args, { env: environment(options.env) });
     const said = collect(child);
     const ended = new Promise<number | Error>((resolve) => {
       child.once('error', resolve);
@@ -138,6 +139,15 @@ export function createSsh(options: SshOptions): Remote {
     }
   }
   return { name: options.url, stateless: false, exchange };
+}
+
+function started(url: string, ...start: Parameters<typeof startProgram>): ChildProcessWithoutNullStreams {
+  try {
+    return startProgram(...start);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw unreachable(url, why, { cause, reach: 'here' });
+  }
 }
 
 /** Works without HOME; knows no agent and no way to ask anybody. */
