@@ -5,10 +5,11 @@
 
 import { LONGEST_TIMER_MS } from '../clock.ts';
 import { saysGone, saysSameName } from './engine-words.ts';
-import { explain, gone, Late, statusOf } from './errors.ts';
+import { explain, gone, Late, statusOf, stillThere } from './errors.ts';
 import type { Docker } from './types.ts';
 
 const CALL_TIMEOUT_MS = 60_000;
+const REMOVAL_POLL_MS = 200;
 /** An engine waits for a registry that does not answer, and then tries another way. */
 const ASK_TIMEOUT_MS = 120_000;
 
@@ -82,7 +83,16 @@ export function explained(calls: Docker, socket: string): Docker {
           if (!saysSameName(thrown)) throw thrown;
         }),
       ),
-    remove: (id, options) => call('remove a container', () => or(undefined, [404, 409], calls.remove(id, options))),
+    async remove(id, options) {
+      const giveUpAt = performance.now() + CALL_TIMEOUT_MS;
+      const ask = () => calls.remove(id, options).then(() => true);
+      const isGone = () => or(true, [404], or(false, [409], ask()));
+      // The engine refuses a second removal with 409. The name is taken until the first one is done.
+      while (!(await call('remove a container', isGone))) {
+        if (performance.now() > giveUpAt) throw stillThere(CALL_TIMEOUT_MS);
+        await new Promise((resolve) => setTimeout(resolve, REMOVAL_POLL_MS));
+      }
+    },
     run: (id, command, limitMs) =>
       on('run a command in a container', id, () => calls.run(id, command, limitMs), limitMs + CALL_TIMEOUT_MS),
     logTail: (id) => call('read a container’s log', () => calls.logTail(id)).catch(() => ''),

@@ -33,6 +33,14 @@ export const gone = (what: string, cause: unknown): AgentError =>
     message: `cannot ${what}: it is gone; something else removed it, and it is recreated`,
   });
 
+/** Something else removes a container, and is not done with it. */
+export const stillThere = (waitedMs: number): AgentError =>
+  new AgentError({
+    code: 'ContainerMissing',
+    phase: 'apply',
+    message: `cannot remove a container: the Docker engine is already removing it, and it is still there after ${waitedMs / 1000} s; it is tried again`,
+  });
+
 /**
  * @param what what was to be done, as in `cannot …`
  * @param thrown of the engine's client: the engine's own message, or the `code` of a connection that failed
