@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import type http from 'node:http';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Docker } from '../../agent/system/docker/docker.ts';
 import { serveDocker } from './docker-server.ts';
 
@@ -50,4 +51,38 @@ test('a refused, truncated or non-JSON answer is an error, and is not cached', a
   await expect(docker.containers()).rejects.toThrow('cannot list containers');
   answer = says(200, []);
   expect(await docker.containers()).toEqual([]);
+});
+
+describe('a connection on which nothing is heard for 200 ms', () => {
+  let silent: Awaited<ReturnType<typeof serveDocker>>;
+  let hungUp: Promise<unknown>;
+  const ends: NodeJS.Timeout[] = [];
+  beforeEach(async () => {
+    const asks = Promise.withResolvers<Promise<unknown>>();
+    hungUp = asks.promise.then((closed) => closed);
+    silent = await serveDocker(
+      ({ url = '' }, response) => {
+        asks.resolve(once(response, 'close'));
+        if (/stop|restart/.test(url)) ends.push(setTimeout(() => response.writeHead(204).end(), 400));
+      },
+      { stallMs: 200 },
+    );
+  });
+  afterEach(async () => {
+    for (const timer of ends.splice(0)) clearTimeout(timer);
+    await silent.close();
+  });
+
+  test('stays open while a container may take its time to stop', async () => {
+    await silent.docker.stop('web', 600);
+  });
+
+  test('stays open while a container may take its time to restart', async () => {
+    await silent.docker.restart('web', 600);
+  });
+
+  test('is closed otherwise, so that no request is left behind', async () => {
+    await expect(silent.docker.inspect('web')).rejects.toMatchObject({ code: 'EngineUnreachable' });
+    await hungUp;
+  });
 });

@@ -7,12 +7,16 @@ import { createDocker, type Docker } from '../../agent/system/docker/docker.ts';
 
 let count = 0;
 
-export async function serveDocker(answer: http.RequestListener): Promise<{ docker: Docker; close(): Promise<void> }> {
+/** @param more other settings of the client */
+export async function serveDocker(
+  answer: http.RequestListener,
+  more: { stallMs?: number } = {},
+): Promise<{ docker: Docker; close(): Promise<void> }> {
   const socket = path.join(os.tmpdir(), `fairlead-docker-${process.pid}-${count++}.sock`);
   const server = http.createServer(answer);
   await new Promise<void>((done) => server.listen(socket, done));
   return {
-    docker: createDocker({ socket }),
+    docker: createDocker({ socket, ...more }),
     async close() {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));

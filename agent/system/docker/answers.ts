@@ -13,6 +13,9 @@ const REMOVAL_POLL_MS = 200;
 /** An engine waits for a registry that does not answer, and then tries another way. */
 const ASK_TIMEOUT_MS = 120_000;
 
+/** @param grace seconds between a stop and the kill; null for the engine's own, which is 10 */
+export const graceMs = (grace: number | null): number => (grace ?? 10) * 1_000;
+
 /**
  * @param calls the bare calls, which throw what the engine's client throws (`statusCode` and the engine's own message)
  * @param socket named in the error of an engine that cannot be reached
@@ -60,7 +63,6 @@ export function explained(calls: Docker, socket: string): Docker {
     });
   const inspect = <T>(what: string, act: () => Promise<T>): Promise<T> =>
     call(`inspect ${what}`, act, CALL_TIMEOUT_MS, 'InspectFailed');
-  const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
   return {
     containers: () => call('list containers', calls.containers),
     info: () => call('ask the engine what it can do', calls.info),
@@ -73,8 +75,9 @@ export function explained(calls: Docker, socket: string): Docker {
       call(`disconnect from ${network}`, () => or(undefined, [404], calls.disconnect(network, container))),
     update: (id, settings) => on('update a container', id, () => calls.update(id, settings)),
     start: (id) => on('start a container', id, () => or(undefined, [304], calls.start(id))),
-    stop: (id, t) => call('stop a container', () => or(undefined, [304, 404], calls.stop(id, t)), graceMs(t)),
-    restart: (id, t) => on('restart a container', id, () => calls.restart(id, t), graceMs(t)),
+    stop: (id, t) =>
+      call('stop a container', () => or(undefined, [304, 404], calls.stop(id, t)), graceMs(t) + CALL_TIMEOUT_MS),
+    restart: (id, t) => on('restart a container', id, () => calls.restart(id, t), graceMs(t) + CALL_TIMEOUT_MS),
     signal: (id, name) => call(`send ${name} to a container`, () => or(undefined, [404, 409], calls.signal(id, name))),
     rename: (id, name) =>
       call(`rename to ${name}`, () =>

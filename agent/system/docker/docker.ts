@@ -1,6 +1,7 @@
 /** The Docker Engine by its API (docs.docker.com, Engine API): thin; docker-answers.ts says what its refusals mean. */
 import type Dockerode from 'dockerode';
-import { explained } from './answers.ts';
+import { LONGEST_TIMER_MS } from '../clock.ts';
+import { explained, graceMs } from './answers.ts';
 import { createContainer, plainLog, runCommand } from './containers.ts';
 import { inspectImage, pullImage, registryDigest } from './images.ts';
 import { createContainerList } from './list.ts';
@@ -8,19 +9,23 @@ import type { Docker, EngineInfo } from './types.ts';
 
 export type * from './types.ts';
 
-const PULL_STALL_MS = 300_000;
+const STALL_MS = 300_000;
 const LOG_LINES = 5;
 
-export function createDocker({ socket }: { socket: string }): Docker {
-  let loaded: Promise<Dockerode> | null = null;
+export interface DockerOptions {
+  socket: string;
+  /** A connection is closed if nothing is heard on it for so long: a pull that stalls, a request that was given up. */
+  stallMs?: number;
+}
+
+export function createDocker({ socket, stallMs = STALL_MS }: DockerOptions): Docker {
   const list = createContainerList();
-  const engine = (): Promise<Dockerode> => {
-    loaded ??= import('dockerode').then(
-      ({ default: Engine }) => new Engine({ socketPath: socket, timeout: PULL_STALL_MS }),
-    );
-    return loaded;
+  /** @param silentMs time for which the engine may rightly say nothing */
+  const engine = async (silentMs = 0): Promise<Dockerode> => {
+    const { default: Engine } = await import('dockerode');
+    return new Engine({ socketPath: socket, timeout: Math.min(stallMs + silentMs, LONGEST_TIMER_MS) });
   };
-  const container = async (id: string) => (await engine()).getContainer(id);
+  const container = async (id: string, silentMs = 0) => (await engine(silentMs)).getContainer(id);
   const network = async (id: string) => (await engine()).getNetwork(id);
   const grace = (t: number | null) => (t === null ? {} : { t });
   const calls: Docker = {
@@ -40,12 +45,12 @@ export function createDocker({ socket }: { socket: string }): Docker {
     disconnect: async (from, id) => (await network(from)).disconnect({ Container: id, Force: true }),
     update: async (id, settings) => void (await (await container(id)).update(settings)),
     start: async (id) => (await container(id)).start(),
-    stop: async (id, t) => (await container(id)).stop(grace(t)),
-    restart: async (id, t) => (await container(id)).restart(grace(t)),
+    stop: async (id, t) => (await container(id, graceMs(t))).stop(grace(t)),
+    restart: async (id, t) => (await container(id, graceMs(t))).restart(grace(t)),
     signal: async (id, name) => (await container(id)).kill({ signal: name }),
     rename: async (id, name) => (await container(id)).rename({ name }),
     remove: async (id, { volumes }) => (await container(id)).remove({ force: true, v: volumes }),
-    run: async (id, command) => runCommand(await engine(), id, command),
+    run: async (id, command, limitMs) => runCommand(await engine(limitMs), id, command),
     async logTail(id) {
       const last = { stdout: true, stderr: true, tail: LOG_LINES, follow: false } as const;
       return plainLog(await (await container(id)).logs(last));
