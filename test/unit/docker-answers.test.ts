@@ -1,7 +1,9 @@
 /** What the answers of a Docker engine mean to the caller, and how long and how often it is asked. */
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { explained } from '../../agent/system/docker/answers.ts';
 import type { Docker } from '../../agent/system/docker/docker.ts';
+import { explain } from '../../agent/system/docker/errors.ts';
 import { conflict, refusal } from '../fakes/docker/refusals.ts';
 
 afterEach(() => vi.useRealTimers());
@@ -31,4 +33,30 @@ test('a removal that never ends is no fault of the commit', async () => {
   const thrown = docker.remove('old', { volumes: false }).catch((error: unknown) => error);
   await vi.advanceTimersByTimeAsync(61_000);
   expect(await thrown).toMatchObject({ code: 'ContainerMissing' });
+});
+
+test.each([
+  ['inspect', 16],
+  ['image', 16],
+  ['logTail', 4],
+] as const)('of 300 calls of %s at most %i are open at once', async (name, most) => {
+  let open = 0;
+  let peak = 0;
+  let asked = 0;
+  const counting = async () => {
+    asked++;
+    peak = Math.max(peak, ++open);
+    await setImmediate();
+    open--;
+    return undefined as never;
+  };
+  const docker = engine({ [name]: counting });
+  await Promise.all(Array.from({ length: 300 }, (_, i) => docker[name](`c${i}`)));
+  expect(asked).toBe(300);
+  expect(peak).toBe(most);
+});
+
+test('a socket on which too many connections wait is an engine that cannot be reached', () => {
+  const full = Object.assign(new Error('connect EAGAIN /run/docker.sock'), { code: 'EAGAIN' });
+  expect(explain('list containers', '/run/docker.sock', full).code).toBe('EngineUnreachable');
 });

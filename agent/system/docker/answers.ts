@@ -4,11 +4,19 @@
  */
 
 import { LONGEST_TIMER_MS } from '../clock.ts';
+import { createLanes } from '../side-by-side.ts';
 import { saysGone, saysSameName } from './engine-words.ts';
 import { explain, gone, Late, statusOf, stillThere } from './errors.ts';
 import type { Docker } from './types.ts';
 
 const CALL_TIMEOUT_MS = 60_000;
+/**
+ * Requests of hundreds of services that are open at once. A socket takes only so many connections that wait (EAGAIN), and
+ * the last of too many would exceed its limit, which begins with the request.
+ */
+const READS = 16;
+/** A log is read from a file. */
+const LOGS = 4;
 const REMOVAL_POLL_MS = 200;
 /** An engine waits for a registry that does not answer, and then tries another way. */
 const ASK_TIMEOUT_MS = 120_000;
@@ -61,8 +69,10 @@ export function explained(calls: Docker, socket: string): Docker {
       if (!codes.includes(statusOf(thrown))) throw thrown;
       return answer;
     });
+  const reads = createLanes(READS);
+  const logs = createLanes(LOGS);
   const inspect = <T>(what: string, act: () => Promise<T>): Promise<T> =>
-    call(`inspect ${what}`, act, CALL_TIMEOUT_MS, 'InspectFailed');
+    reads(() => call(`inspect ${what}`, act, CALL_TIMEOUT_MS, 'InspectFailed'));
   return {
     containers: () => call('list containers', calls.containers),
     info: () => call('ask the engine what it can do', calls.info),
@@ -98,7 +108,7 @@ export function explained(calls: Docker, socket: string): Docker {
     },
     run: (id, command, limitMs) =>
       on('run a command in a container', id, () => calls.run(id, command, limitMs), limitMs + CALL_TIMEOUT_MS),
-    logTail: (id) => call('read a container’s log', () => calls.logTail(id)).catch(() => ''),
+    logTail: (id) => logs(() => call('read a container’s log', () => calls.logTail(id))).catch(() => ''),
     image: (image) => inspect(`image ${shortId(image)}`, () => or(undefined, [404], calls.image(image))),
     imageIds: () => call('list images', calls.imageIds),
     pull: (image, options) => call(`pull ${image}`, () => calls.pull(image, options), null),

@@ -4,8 +4,8 @@ import { AgentError, asAgentError } from '../../errors.ts';
 import { withoutIds } from './engine-ids.ts';
 import { refusalOf } from './engine-words.ts';
 
-/** Errors of a socket (unix(7)); a closed connection is ECONNRESET as well. */
-const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'];
+/** Errors of a socket (unix(7)); a closed connection is ECONNRESET as well. With EAGAIN too many connections wait. */
+const UNREACHABLE = ['ENOENT', 'EAGAIN', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'];
 
 /** No answer came in time. */
 export class Late extends Error {
