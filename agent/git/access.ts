@@ -36,7 +36,7 @@ export interface SourceOptions extends Policy {
   exec: SignatureOptions['exec'];
   log: Log;
   limits?: Partial<Limits>;
-  /** A part of an answer of the server came. */
+  /** A part of an answer of the server came, or a signature was checked: signs of life. */
   received?: (() => void) | undefined;
   /** The commit that was accepted last: of it nothing will come that must be unpacked, also after a restart. */
   accepted?: (() => string | null) | undefined;

@@ -11,6 +11,7 @@ import { isWhole, locate, readFiles, type View } from './store/tree.ts';
 import { isCommitId, isPattern, notFoundAmong, prefixesOf, type Resolved, resolve } from './trust/refs.ts';
 import { commitUnknown, describe, review } from './trust/review.ts';
 import { contentOf, seenSince } from './trust/seen.ts';
+import { createVerdicts } from './trust/verdicts.ts';
 import { MAX_REFS } from './wire/budget.ts';
 import { broken } from './wire/packet.ts';
 import { ObjectUnknown } from './wire/server-error.ts';
@@ -39,6 +40,7 @@ export function createSource(options: SourceOptions): GitSource {
   /** Commit → the policy under which nothing was found against it. */
   const vouched = new Map<string, string>();
   const policy = policyOf(options);
+  const checksUnder = createVerdicts({ policy, checked: options.received });
   /** History that this process has fetched: a held commit is judged at each poll, but must not be fetched each time. */
   const brought = new Set<string>();
   let queue: Promise<unknown> = Promise.resolve();
@@ -116,6 +118,7 @@ export function createSource(options: SourceOptions): GitSource {
         request,
         objects,
         exec,
+        check: checksUnder(now),
         aboveFloor,
         source: id,
         policyDigest: now,

@@ -46,7 +46,7 @@ export interface Loop {
   running(): boolean;
   /** No run starts until this resolves, or the loop is stopped. */
   hold(until: Promise<void>): void;
-  /** A part of the repository was received: a sign of life of the run that fetches it. */
+  /** A part of the repository was received, or a signature in it was checked: a sign of life of the run that fetches it. */
   received(): void;
   /** Starts no new run; stops the current one and waits for it. */
   stop(): Promise<void>;

@@ -9,7 +9,8 @@ import { isoTime, type ParsedCommit, type ParsedTag, parseCommit, parseTag } fro
 import { type Base, type BringHistory, type Range, rangeOf, wayFrom } from './history.ts';
 import { type Objection, objection } from './precedence.ts';
 import type { Resolved } from './refs.ts';
-import { checkSignature, type SignatureOptions, type SignatureVerdict } from './signature.ts';
+import type { SignatureOptions, SignatureVerdict } from './signature.ts';
+import type { CheckSignature } from './verdicts.ts';
 
 export interface Policy {
   ref: string;
@@ -36,6 +37,8 @@ export interface ReviewInput {
   bring(base: string | null, also: readonly string[]): Promise<boolean>;
   bringHistory: BringHistory;
   exec: SignatureOptions['exec'];
+  /** Checks under the rules of `policyDigest`. */
+  check: CheckSignature;
   /** A commit already known to descend from the floor. */
   aboveFloor: string | null;
 }
@@ -91,13 +94,14 @@ export async function review(input: ReviewInput): Promise<Judged> {
   if (policy.verify === undefined) return { info, provenance, hold: null, aboveFloor: true };
 
   const options = { ...policy.verify, exec: input.exec };
+  const check: Check = (signature, at) => input.check(signature, at, options);
   let signer: string;
   if (resolved?.kind === 'tag') {
-    const verdict = await checkTag(tag, resolved, commit, options);
+    const verdict = await checkTag(tag, resolved, commit, check);
     if (!verdict.ok) return hold(verdict.reason, `tag ${resolved.name} ${verdict.why}; nothing of it was applied`);
     signer = verdict.signer;
   } else {
-    const verdict = await checkSignature(parsed.signature, parsed.committer.at, options);
+    const verdict = await check(parsed.signature, parsed.committer.at);
     if (!verdict.ok) return hold(verdict.reason, `${called} ${verdict.why}; nothing of it was applied`);
     signer = verdict.signer;
   }
@@ -112,7 +116,7 @@ export async function review(input: ReviewInput): Promise<Judged> {
       );
     for (const { id, commit: one } of way?.commits ?? [{ id: commit, commit: parsed }]) {
       if (id === commit && resolved?.kind !== 'tag') continue;
-      const verdict = await checkSignature(one.signature, one.committer.at, options);
+      const verdict = await check(one.signature, one.committer.at);
       if (!verdict.ok)
         return hold(
           verdict.reason,
@@ -203,19 +207,21 @@ async function tagOf(objects: Objects, resolved: Resolved | null): Promise<Parse
   return parseTag(await objects.read(resolved.tag, 'tag'));
 }
 
+type Check = (signature: ParsedCommit['signature'], at: number) => Promise<SignatureVerdict>;
+
 /** The tag itself must be signed, for this name and this commit: a lightweight tag is only the server's word. */
 async function checkTag(
   tag: ParsedTag | null,
   resolved: Resolved,
   commit: string,
-  options: SignatureOptions,
+  check: Check,
 ): Promise<SignatureVerdict> {
   const no = (reason: ReasonCode, why: string): SignatureVerdict => ({ ok: false, reason, why });
   if (tag === null) return no('Unsigned', 'is lightweight and so cannot be signed; make it with `git tag -s`');
   if (tag.name !== resolved.name)
     return no('BadSignature', `is in truth tag ${tag.name}: the server serves it under another name`);
   if (tag.object !== commit) return no('BadSignature', 'does not name this commit directly, but another object');
-  return checkSignature(tag.signature, tag.tagger?.at ?? 0, options);
+  return check(tag.signature, tag.tagger?.at ?? 0);
 }
 
 export function describe(ref: string, commit: string, parsed: ParsedCommit, resolved: Resolved | null): CommitInfo {

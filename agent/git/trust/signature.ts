@@ -24,6 +24,19 @@ export interface SignatureOptions {
 
 export type SignatureVerdict = { ok: true; signer: string } | { ok: false; reason: ReasonCode; why: string };
 
+/** @returns why the files of trusted keys count for nothing now, as the end of a sentence; null if they count */
+export async function distrusted({
+  allowedSigners,
+  revoked,
+  namedIn,
+}: Omit<SignatureOptions, 'exec'>): Promise<string | null> {
+  for (const file of [allowedSigners, revoked, namedIn].filter((f) => f !== undefined)) {
+    const why = await distrust(file);
+    if (why !== null) return why;
+  }
+  return null;
+}
+
 /**
  * @param at seconds since 1970: the time at which the key must have been valid, as git does it
  * @returns the principal, or why the signature counts for nothing
@@ -31,8 +44,9 @@ export type SignatureVerdict = { ok: true; signer: string } | { ok: false; reaso
 export async function checkSignature(
   signature: Signature | null,
   at: number,
-  { allowedSigners, revoked, namedIn, exec }: SignatureOptions,
+  options: SignatureOptions,
 ): Promise<SignatureVerdict> {
+  const { allowedSigners, revoked, exec } = options;
   if (signature === null) return no('Unsigned', 'is not signed');
   if (signature.format === 'openpgp')
     return no('UnsupportedSignature', 'has an OpenPGP signature; fairlead checks SSH signatures only');
@@ -40,10 +54,8 @@ export async function checkSignature(
     return no('UnsupportedSignature', 'has an X.509 signature; fairlead checks SSH signatures only');
   if (signature.format !== 'ssh') return no('BadSignature', 'has a signature that cannot be read');
 
-  for (const file of [allowedSigners, revoked, namedIn].filter((f) => f !== undefined)) {
-    const why = await distrust(file);
-    if (why !== null) return no('VerifyUnavailable', `cannot be checked: ${why}`);
-  }
+  const why = await distrusted(options);
+  if (why !== null) return no('VerifyUnavailable', `cannot be checked: ${why}`);
   const dir = await mkdtemp(path.join(os.tmpdir(), 'fairlead-sig-'));
   try {
     const file = path.join(dir, 'sig');
