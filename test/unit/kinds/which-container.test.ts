@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { HASH, PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
 import { done } from '../../reconciler.ts';
-import { problems, stack, stackHost } from './stack-host.ts';
+import { problems, stack, stackHost, WELL } from './stack-host.ts';
 
 const on = stackHost();
 const LABELS = { [PROJECT]: 'shop', [SERVICE]: 'web', 'com.docker.compose.container-number': '1' };
@@ -255,6 +255,23 @@ test('an unlabelled container that differs from its container_name service is he
   expect(on.only('db').config.Env).toContain('W=ours');
   expect(volumeOf('db')).toBe(volume);
   expect(on.names()).toEqual(['db running']);
+});
+
+test('a service that waits for an adopted container without labels starts beside it', async () => {
+  const files = {
+    'shop/compose.yaml': `services:
+  db: {image: "app:1", container_name: db, network_mode: bridge, ${WELL}}
+  web: {image: "app:1", depends_on: {db: {condition: service_healthy}}}
+`,
+  };
+  const id = await on.strangers('db', {
+    HostConfig: { NetworkMode: 'bridge' },
+    Healthcheck: { Test: ['CMD', 'true'], Interval: 1_000_000_000 },
+  });
+  await on.host.clock.sleep(60_000, new AbortController().signal);
+  expect(problems(await on.engine.apply(files))).toEqual([]);
+  expect(on.names()).toEqual(['db running', 'shop-web-1 running']);
+  expect(on.only('db').id).toBe(id);
 });
 
 test('an adopted container without labels is removed with its service', async () => {

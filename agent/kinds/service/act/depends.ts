@@ -2,7 +2,7 @@
 import type { ServiceSpec } from '../../../compose/stack/model.ts';
 import { AgentError } from '../../../errors.ts';
 import type { Clock } from '../../../system/clock.ts';
-import type { ContainerInfo, Docker } from '../../../system/docker/docker.ts';
+import type { ContainerInfo, ContainerSummary, Docker } from '../../../system/docker/docker.ts';
 import type { Memory } from '../../container/fact.ts';
 import { healthcheckMs } from '../../container/health.ts';
 import { candidateOf, isAside } from '../../container/listing.ts';
@@ -15,14 +15,14 @@ const LIMIT_MS = 300_000;
 
 /** Waits for all containers of the dependencies. A dependency that is not required may fail, or be missing. */
 export async function waitForDependencies(
-  { docker, clock, memory }: { docker: Docker; clock: Clock; memory: Pick<Memory, 'completedOf'> },
+  { docker, clock, memory }: { docker: Docker; clock: Clock; memory: Pick<Memory, 'completedOf' | 'containersOf'> },
   spec: ServiceSpec,
   signal: AbortSignal,
 ): Promise<void> {
   for (const dependency of spec.dependsOn.filter((d) => d.awaited)) {
     const deadline = clock.monotonic() + LIMIT_MS;
     for (;;) {
-      const infos = await containersOf(docker, spec.project, dependency.service);
+      const infos = await containersOf(docker, memory, spec.project, dependency.service);
       // The containers of a completed dependency may have been removed since.
       if (infos.length === 0 && hasCompleted(memory, spec.project, dependency)) break;
       const verdicts = infos.map((info) => judge(dependency, info, clock.now().getTime()));
@@ -40,11 +40,19 @@ export async function waitForDependencies(
 const hasCompleted = (memory: Pick<Memory, 'completedOf'>, project: string, { service, condition }: Dependency) =>
   condition === 'service_completed_successfully' && memory.completedOf(`service:${project}/${service}`).length > 0;
 
-async function containersOf(docker: Docker, project: string, service: string): Promise<ContainerInfo[]> {
-  const ours = (await docker.containers()).filter(
-    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && isReplica(c.Labels) && !isAside(c),
-  );
-  const { mine } = ownOf(ours, candidateOf);
+async function containersOf(
+  docker: Docker,
+  memory: Pick<Memory, 'containersOf'>,
+  project: string,
+  service: string,
+): Promise<ContainerInfo[]> {
+  const recorded = memory.containersOf(`service:${project}/${service}`);
+  const isRecorded = (id: string) => recorded.includes(id);
+  // A container that was adopted by its name may have no labels of Compose.
+  const isMember = ({ Id, Labels }: ContainerSummary) =>
+    Labels[PROJECT] === undefined ? isRecorded(Id) : Labels[PROJECT] === project && Labels[SERVICE] === service;
+  const ours = (await docker.containers()).filter((c) => isMember(c) && isReplica(c.Labels) && !isAside(c));
+  const { mine } = ownOf(ours, candidateOf, { isRecorded });
   const infos = await Promise.all(mine.map((c) => docker.inspect(c.Id)));
   return infos.filter((info) => info !== undefined);
 }
