@@ -56,6 +56,33 @@ test.each([
   expect(peak).toBe(most);
 });
 
+test('300 inspections by an engine that answers nothing end within two minutes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const docker = engine({ inspect: () => new Promise(() => undefined) });
+  const codes: string[] = [];
+  for (let i = 0; i < 300; i++) docker.inspect(`c${i}`).catch(({ code }) => codes.push(code));
+  await vi.advanceTimersByTimeAsync(120_001);
+  expect(codes).toHaveLength(300);
+  expect(new Set(codes)).toEqual(new Set(['EngineUnreachable']));
+});
+
+test('300 logs of an engine that answers nothing are given up within two minutes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const docker = engine({ logTail: () => new Promise(() => undefined) });
+  const logs: string[] = [];
+  for (let i = 0; i < 300; i++) docker.logTail(`c${i}`).then((log) => logs.push(log));
+  await vi.advanceTimersByTimeAsync(120_001);
+  expect(logs).toHaveLength(300);
+});
+
+test('a container that the engine cannot inspect does not affect those that wait', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const docker = engine({ inspect: (id) => (id === 'c0' ? new Promise(() => undefined) : Promise.resolve(undefined)) });
+  const all = Promise.allSettled(Array.from({ length: 300 }, (_, i) => docker.inspect(`c${i}`)));
+  await vi.advanceTimersByTimeAsync(60_001);
+  expect((await all).filter(({ status }) => status === 'rejected')).toHaveLength(1);
+});
+
 test('a socket on which too many connections wait is an engine that cannot be reached', () => {
   const full = Object.assign(new Error('connect EAGAIN /run/docker.sock'), { code: 'EAGAIN' });
   expect(explain('list containers', '/run/docker.sock', full).code).toBe('EngineUnreachable');

@@ -29,6 +29,7 @@ export const graceMs = (grace: number | null): number => (grace ?? 10) * 1_000;
  * @param socket named in the error of an engine that cannot be reached
  */
 export function explained(calls: Docker, socket: string): Docker {
+  let unanswered = 0;
   /** @param timeoutMs null for as long as it takes @param refused see `explain` */
   async function call<T>(
     what: string,
@@ -48,6 +49,7 @@ export function explained(calls: Docker, socket: string): Docker {
     try {
       return await Promise.race([act(), late]);
     } catch (thrown) {
+      if (thrown instanceof Late) unanswered++;
       throw explain(what, socket, thrown, refused);
     } finally {
       clearTimeout(timer);
@@ -69,15 +71,25 @@ export function explained(calls: Docker, socket: string): Docker {
       if (!codes.includes(statusOf(thrown))) throw thrown;
       return answer;
     });
-  const reads = createLanes(READS);
-  const logs = createLanes(LOGS);
-  const inspect = <T>(what: string, act: () => Promise<T>): Promise<T> =>
-    reads(() => call(`inspect ${what}`, act, CALL_TIMEOUT_MS, 'InspectFailed'));
+  /** If an engine answers nothing any more, those that wait for their turn have waited long enough. */
+  function inTurn(width: number, refused?: 'InspectFailed') {
+    const lanes = createLanes(width);
+    return <T>(what: string, act: () => Promise<T>): Promise<T> => {
+      const before = unanswered;
+      const ask = async () => {
+        if (unanswered - before >= width) throw new Late(what, CALL_TIMEOUT_MS);
+        return act();
+      };
+      return lanes(() => call(what, ask, CALL_TIMEOUT_MS, refused));
+    };
+  }
+  const read = inTurn(READS, 'InspectFailed');
+  const readLog = inTurn(LOGS);
   return {
     containers: () => call('list containers', calls.containers),
     info: () => call('ask the engine what it can do', calls.info),
     version: () => call('ask the engine for its version', calls.version),
-    inspect: (id) => inspect(`container ${shortId(id)}`, () => or(undefined, [404], calls.inspect(id))),
+    inspect: (id) => read(`inspect container ${shortId(id)}`, () => or(undefined, [404], calls.inspect(id))),
     create: (options, warn) => call(`create ${options.name}`, () => calls.create(options, warn)),
     connect: (network, container, endpoint) =>
       on(`connect to ${network}`, container, () => calls.connect(network, container, endpoint)),
@@ -108,8 +120,8 @@ export function explained(calls: Docker, socket: string): Docker {
     },
     run: (id, command, limitMs) =>
       on('run a command in a container', id, () => calls.run(id, command, limitMs), limitMs + CALL_TIMEOUT_MS),
-    logTail: (id) => logs(() => call('read a container’s log', () => calls.logTail(id))).catch(() => ''),
-    image: (image) => inspect(`image ${shortId(image)}`, () => or(undefined, [404], calls.image(image))),
+    logTail: (id) => readLog('read a container’s log', () => calls.logTail(id)).catch(() => ''),
+    image: (image) => read(`inspect image ${shortId(image)}`, () => or(undefined, [404], calls.image(image))),
     imageIds: () => call('list images', calls.imageIds),
     pull: (image, options) => call(`pull ${image}`, () => calls.pull(image, options), null),
     login: (auth) => call(`log in to ${auth.serveraddress}`, () => calls.login(auth), ASK_TIMEOUT_MS),
