@@ -24,8 +24,8 @@ export const firstFiles = (): Record<string, string> => ({
   'hosts/edge-1/host.yaml': settings('berlin', 'canary'),
   'hosts/edge-2/host.yaml': settings('berlin', 'stable'),
   'hosts/edge-3/host.yaml': settings('oslo', 'stable'),
-  // The second probe without an answer ends the trial.
-  'hosts/edge-4/host.yaml': `${settings('oslo', 'canary')}settle: {timeout: 5s}\n`,
+  // Shorter than a probe of a host that is not there, so that the first one without an answer ends the trial.
+  'hosts/edge-4/host.yaml': `${settings('oslo', 'canary')}settle: {timeout: 2s}\n`,
   'hosts/edge-5/host.yaml': settings('lyon', 'stable'),
   'hosts/edge-6/host.yaml': settings('lyon', 'canary'),
   ...Object.fromEntries(PLAIN_HOSTS.map((host) => [`hosts/${host}/system.yaml`, motd(`Welcome to ${host}.`)])),
